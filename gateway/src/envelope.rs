@@ -1,0 +1,53 @@
+//! The SMTP envelope: who a message comes from and whom it goes to. The envelope decides, headers never.
+//!
+//! Standards: RFC 5321 2.3.1, 4.1.2.
+
+use std::fmt;
+
+use sealpost_vault::EmailAddress;
+use serde::{Deserialize, Serialize};
+
+/// Where bounces go.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum ReversePath {
+    /// `<>`: bounces and automatic notices. Never answered with a bounce.
+    Null,
+    Address(EmailAddress),
+}
+
+impl ReversePath {
+    /// The address, unless it is null.
+    pub fn address(&self) -> Option<&EmailAddress> {
+        match self {
+            Self::Null => None,
+            Self::Address(address) => Some(address),
+        }
+    }
+}
+
+impl fmt::Display for ReversePath {
+    /// As in a command, without the angle brackets; empty for the null path.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Null => Ok(()),
+            Self::Address(address) => address.fmt(f),
+        }
+    }
+}
+
+/// What the client declared about its bytes (RFC 6152).
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub enum BodyType {
+    #[default]
+    SevenBit,
+    EightBitMime,
+}
+
+/// One mail transaction's envelope.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Envelope {
+    pub reverse_path: ReversePath,
+    /// At least one, in the order given, without repetition.
+    pub recipients: Vec<EmailAddress>,
+    pub body: BodyType,
+}

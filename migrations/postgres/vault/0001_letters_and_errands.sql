@@ -1,0 +1,119 @@
+-- The vault. Each table names its writer; the other side only reads it.
+
+-- writer: gateway. The organisation's certificates, newest first by created_at.
+create table organisation (
+    fingerprint text primary key,
+    certificate bytea not null,
+    created_at bigint not null
+);
+
+-- writer: gateway. One sealed message's parts, shared by all its letters.
+create table contents (
+    content_id text primary key,
+    created_at bigint not null
+);
+
+-- writer: gateway. A part is one SEIPDv2 packet: in the row, or in the blob store under blob_key.
+create table parts (
+    content_id text not null references contents (content_id) on delete cascade,
+    n bigint not null,
+    size bigint not null,
+    blob_key text not null,
+    packet bytea not null,
+    primary key (content_id, n)
+);
+
+-- writer: gateway. The slip is one SEIPDv2 packet.
+create table letters (
+    letter_id text primary key,
+    content_id text not null references contents (content_id),
+    conversation_id text not null,
+    slip bytea not null,
+    created_at bigint not null,
+    expires_at bigint not null
+);
+create index letters_content on letters (content_id);
+
+-- writer: gateway. One letter for one reader by link.
+create table pickups (
+    pickup_id text primary key,
+    letter_id text not null references letters (letter_id) on delete cascade,
+    reader text not null,
+    organisation text not null,
+    expires_at bigint not null
+);
+create index pickups_letter on pickups (letter_id);
+
+-- writer: gateway. Apart, so that they can be backed up apart with a short life.
+create table key_packets (
+    pickup_id text primary key references pickups (pickup_id) on delete cascade,
+    packet bytea not null
+);
+
+-- writer: gateway. The server's half of a pickup's secret.
+create table shares (
+    pickup_id text primary key references pickups (pickup_id) on delete cascade,
+    share bytea not null
+);
+
+-- writer: gateway. Its answers to errands.
+create table errand_answers (
+    errand_id text primary key,
+    body text not null,
+    answered_at bigint not null
+);
+
+-- writer: portal. What it asks of the gateway.
+create table errands (
+    errand_id text primary key,
+    kind text not null,
+    body text not null,
+    created_at bigint not null
+);
+create index errands_created on errands (created_at);
+
+-- writer: portal. A browser, by the SHA-256 of its cookie.
+create table sessions (
+    session_hash text primary key,
+    created_at bigint not null,
+    seen_at bigint not null,
+    expires_at bigint not null
+);
+
+-- writer: portal. Codes that a session asked for, and wrong tries at them.
+create table code_requests (
+    errand_id text primary key,
+    session_hash text not null references sessions (session_hash) on delete cascade,
+    scope text not null,
+    tries bigint not null,
+    state text not null,
+    created_at bigint not null
+);
+create index code_requests_session on code_requests (session_hash, created_at);
+
+-- writer: portal. What a session proved itself for.
+create table proofs (
+    session_hash text not null references sessions (session_hash) on delete cascade,
+    pickup_id text not null,
+    proven_at bigint not null,
+    primary key (session_hash, pickup_id)
+);
+
+-- writer: portal. Sealed replies on their way in.
+create table uploads (
+    reply_id text primary key,
+    session_hash text not null,
+    pickup_id text not null,
+    errand_id text not null,
+    created_at bigint not null
+);
+
+-- writer: portal.
+create table upload_parts (
+    reply_id text not null references uploads (reply_id) on delete cascade,
+    n bigint not null,
+    size bigint not null,
+    blob_key text not null,
+    packet bytea not null,
+    primary key (reply_id, n)
+);

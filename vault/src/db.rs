@@ -1,0 +1,204 @@
+//! One database behind one SQL text: SQLite by default, PostgreSQL past one machine.
+//!
+//! SQLite has one writer connection per process and a pool of readers; PostgreSQL has one pool for both. Statements are
+//! run-time literals with `$1` placeholders, TEXT ids, BIGINT times, and no NULLs, so that both engines take them.
+//! Durability: WAL with `synchronous=FULL` (a commit is on stable storage), `secure_delete` (what is deleted is overwritten).
+
+use std::str::FromStr;
+use std::sync::Once;
+use std::time::Duration;
+
+use sqlx::any::{AnyConnectOptions, AnyPoolOptions};
+use sqlx::{Any, AnyPool, Executor, Transaction};
+
+use crate::derive::FieldTooLong;
+use crate::id::{IdError, NoRandomness};
+
+/// What can go wrong between us and the stores. Never shown to a peer: callers log it and say something fixed.
+#[derive(Debug, thiserror::Error)]
+pub enum StoreError {
+    #[error("database: {0}")]
+    Database(#[from] sqlx::Error),
+    #[error("migration: {0}")]
+    Migration(#[from] sqlx::migrate::MigrateError),
+    #[error("blob store: {0}")]
+    Blob(#[from] object_store::Error),
+    #[error("file: {0}")]
+    File(#[from] std::io::Error),
+    #[error("the store's URL begins neither with sqlite: nor with postgres:")]
+    UnknownEngine,
+    #[error("a stored row is not what was written: {0}")]
+    Corrupt(&'static str),
+    #[error("an update met {found} rows where it should meet {wanted}")]
+    RowCount { found: u64, wanted: u64 },
+    #[error(transparent)]
+    NoRandomness(#[from] NoRandomness),
+    #[error(transparent)]
+    FieldTooLong(#[from] FieldTooLong),
+}
+
+impl From<IdError> for StoreError {
+    fn from(_: IdError) -> Self {
+        Self::Corrupt("an id")
+    }
+}
+
+impl From<serde_json::Error> for StoreError {
+    fn from(_: serde_json::Error) -> Self {
+        Self::Corrupt("a JSON body")
+    }
+}
+
+/// Which database answers.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Engine {
+    Sqlite,
+    Postgres,
+}
+
+/// A store's tables: which migrations, and which schema on PostgreSQL.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Schema {
+    Vault,
+    Gateway,
+}
+
+impl Schema {
+    fn search_path(self) -> &'static str {
+        match self {
+            Self::Vault => "set search_path to vault",
+            Self::Gateway => "set search_path to gateway",
+        }
+    }
+
+    fn create(self) -> &'static str {
+        match self {
+            Self::Vault => "create schema if not exists vault",
+            Self::Gateway => "create schema if not exists gateway",
+        }
+    }
+}
+
+/// A connected store. Cheap to clone.
+#[derive(Clone, Debug)]
+pub struct Db {
+    engine: Engine,
+    schema: Schema,
+    writer: AnyPool,
+    reader: AnyPool,
+}
+
+const SQLITE_PRAGMAS: &str = "pragma journal_mode = wal; pragma synchronous = full; pragma foreign_keys = on; \
+     pragma busy_timeout = 10000; pragma trusted_schema = off; pragma secure_delete = on; \
+     pragma temp_store = memory; pragma journal_size_limit = 67108864;";
+
+impl Db {
+    /// Connects; `url` is `sqlite:<file>` or `postgres://..`. A missing SQLite file is made.
+    pub async fn connect(url: &str, schema: Schema) -> Result<Self, StoreError> {
+        static DRIVERS: Once = Once::new();
+        DRIVERS.call_once(sqlx::any::install_default_drivers);
+        let engine = match url.split_once(':') {
+            Some(("sqlite", _)) => Engine::Sqlite,
+            Some(("postgres" | "postgresql", _)) => Engine::Postgres,
+            _ => return Err(StoreError::UnknownEngine),
+        };
+        let url = match engine {
+            Engine::Sqlite if !url.contains('?') => format!("{url}?mode=rwc"),
+            _ => url.to_owned(),
+        };
+        let options = AnyConnectOptions::from_str(&url)?;
+        let pool = |connections: u32| {
+            AnyPoolOptions::new().max_connections(connections).acquire_timeout(Duration::from_secs(20)).after_connect(
+                move |connection, _| {
+                    Box::pin(async move {
+                        let setting = match engine {
+                            Engine::Sqlite => SQLITE_PRAGMAS,
+                            Engine::Postgres => schema.search_path(),
+                        };
+                        connection.execute(setting).await?;
+                        Ok(())
+                    })
+                },
+            )
+        };
+        let writer = match engine {
+            Engine::Sqlite => pool(1).connect_with(options.clone()).await?,
+            Engine::Postgres => pool(10).connect_with(options.clone()).await?,
+        };
+        let reader = match engine {
+            Engine::Sqlite => pool(4).connect_with(options).await?,
+            Engine::Postgres => writer.clone(),
+        };
+        Ok(Self { engine, schema, writer, reader })
+    }
+
+    /// Brings the schema up to date. One process does this: `serve` before its doors, or the gateway.
+    pub async fn migrate(&self) -> Result<(), StoreError> {
+        if self.engine == Engine::Postgres {
+            self.writer.execute(self.schema.create()).await?;
+        }
+        match (self.engine, self.schema) {
+            (Engine::Sqlite, Schema::Vault) => sqlx::migrate!("../migrations/sqlite/vault").run(&self.writer).await?,
+            (Engine::Sqlite, Schema::Gateway) => {
+                sqlx::migrate!("../migrations/sqlite/gateway").run(&self.writer).await?
+            }
+            (Engine::Postgres, Schema::Vault) => {
+                sqlx::migrate!("../migrations/postgres/vault").run(&self.writer).await?
+            }
+            (Engine::Postgres, Schema::Gateway) => {
+                sqlx::migrate!("../migrations/postgres/gateway").run(&self.writer).await?
+            }
+        }
+        Ok(())
+    }
+
+    pub fn engine(&self) -> Engine {
+        self.engine
+    }
+
+    /// For statements that only read.
+    pub fn reader(&self) -> &AnyPool {
+        &self.reader
+    }
+
+    /// For a single writing statement.
+    pub fn writer(&self) -> &AnyPool {
+        &self.writer
+    }
+
+    /// A writing transaction: SQLite's is immediate, so that it never fails half-way for want of the lock.
+    pub async fn begin(&self) -> Result<Transaction<'static, Any>, StoreError> {
+        Ok(match self.engine {
+            Engine::Sqlite => self.writer.begin_with("begin immediate").await?,
+            Engine::Postgres => self.writer.begin().await?,
+        })
+    }
+
+    /// Whether the store answers and takes a write: for readiness.
+    pub async fn ping(&self) -> Result<(), StoreError> {
+        let transaction = self.begin().await?;
+        transaction.rollback().await?;
+        Ok(())
+    }
+
+    /// After something was destroyed: nothing of it may stay in the write-ahead log.
+    /// On PostgreSQL, autovacuum and WAL recycling decide; SEALING.md says so.
+    pub async fn forget_deleted(&self) -> Result<(), StoreError> {
+        if self.engine == Engine::Sqlite {
+            let row: (i64, i64, i64) =
+                sqlx::query_as("pragma wal_checkpoint(truncate)").fetch_one(&self.writer).await?;
+            if row.0 != 0 {
+                tracing::warn!(
+                    "the write-ahead log could not be truncated: a reader holds it; the next destruction tries again"
+                );
+            }
+        }
+        Ok(())
+    }
+}
+
+/// An update that must have met exactly `wanted` rows.
+pub fn met(result: &sqlx::any::AnyQueryResult, wanted: u64) -> Result<(), StoreError> {
+    let found = result.rows_affected();
+    if found == wanted { Ok(()) } else { Err(StoreError::RowCount { found, wanted }) }
+}

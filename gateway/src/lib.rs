@@ -2,22 +2,37 @@
 //!
 //! Contents, in the order of a message's journey; [`pipeline`] shows the whole road on one screen.
 
+// what everything else speaks of
+pub mod addresses;
 pub mod envelope;
 pub mod keyring;
 pub mod rejection;
 
-pub mod answers;
-pub mod deliver;
-pub mod errands;
-pub mod hold;
+// the road in
 pub mod message;
-pub mod notify;
-pub mod pipeline;
 pub mod policy;
-pub mod queue;
-pub mod seal;
 pub mod smtp;
 pub mod spool;
 
+// the road out
+pub mod deliver;
+pub mod queue;
+
+// letters
+pub mod conversations;
+pub mod hold;
+pub mod notify;
+pub mod pickups;
+pub mod seal;
+
+// what comes back
+pub mod answers;
+pub mod errands;
+pub mod expiry;
+pub mod returns;
+
+pub mod pipeline;
+
 pub use envelope::{BodyType, Envelope, ReversePath};
+pub use pipeline::{Gateway, Settings};
 pub use rejection::Rejection;

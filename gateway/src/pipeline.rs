@@ -1,1 +1,348 @@
-//! Being written.
+//! The whole road of a message on one screen.
+//!
+//! ```text
+//! received -> parsed -> judged (one decision per recipient) -> spooled (250)
+//!          -> relayed | sealed -> queued -> delivered | held -> notified -> opened -> answered
+//! ```
+//!
+//! [`Intake`] is the road up to the `250`; [`Gateway::work`] is the rest, done by workers.
+//!
+//! Security: parsing, judging and sealing run off the async threads, at most [`Settings::heavy`] at once. "Must be
+//! protected" never degrades: what can't be judged is refused, what can't be sealed stays in the spool.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::sync::{Notify, Semaphore};
+use tokio_util::sync::CancellationToken;
+use tracing::{error, info, warn};
+
+use sealpost_vault::bell::Ringer;
+use sealpost_vault::blobs::BlobStore;
+use sealpost_vault::clock::Clock;
+use sealpost_vault::db::{Db, StoreError};
+use sealpost_vault::id::Token;
+use sealpost_vault::EmailAddress;
+
+use crate::addresses::{Own, ReplyDomain};
+use crate::conversations::{self, Conversation};
+use crate::envelope::ReversePath;
+use crate::keyring::Keyring;
+use crate::message::{Facts, ParsedMessage, outgoing, trace_header};
+use crate::notify::Letterhead;
+use crate::pickups;
+use crate::policy::{Policy, Treatment};
+use crate::queue::{Kind, Mail, Queue, Route};
+use crate::rejection::Rejection;
+use crate::smtp::{Client, Door, Intake, ReceivedMessage};
+use crate::spool::{Claimed, Decision, Judged, Spool};
+
+/// What the gateway must know of its organisation and place.
+#[derive(Clone, Debug)]
+pub struct Settings {
+    /// Our own host name.
+    pub hostname: String,
+    /// The organisation's own domains: where senders are and answers go.
+    pub inside_domains: Vec<String>,
+    pub reply_domain: ReplyDomain,
+    /// Who is told what no sender can be told.
+    pub postmaster: EmailAddress,
+    /// How long a letter can be read.
+    pub letter_lifetime: Duration,
+    /// How long we try to deliver a mail.
+    pub queue_lifetime: Duration,
+    /// Messages that may be parsed, judged or sealed at once.
+    pub heavy: usize,
+    /// Below this many free bytes beside the stores, nothing is accepted.
+    pub free_space_floor: u64,
+    /// Where free space is looked at.
+    pub state_directory: std::path::PathBuf,
+}
+
+/// The stores: the vault, shared with the portal, and the gateway's own.
+#[derive(Clone)]
+pub struct Stores {
+    pub vault: Db,
+    pub vault_blobs: BlobStore,
+    pub own: Db,
+    pub own_blobs: BlobStore,
+}
+
+/// The gateway, put together. Everything that it does begins here.
+pub struct Gateway {
+    pub(crate) settings: Settings,
+    pub(crate) clock: Clock,
+    pub(crate) keyring: Arc<Keyring>,
+    pub(crate) policy: Arc<Policy>,
+    pub(crate) letterhead: Letterhead,
+    pub(crate) stores: Stores,
+    pub(crate) spool: Spool,
+    pub(crate) queue: Queue,
+    pub(crate) portal_bell: Ringer,
+    pub(crate) heavy: Arc<Semaphore>,
+    work: Notify,
+}
+
+impl Gateway {
+    #[expect(clippy::too_many_arguments, reason = "the composition root hands over each part once")]
+    pub fn new(
+        settings: Settings,
+        keyring: Arc<Keyring>,
+        policy: Policy,
+        letterhead: Letterhead,
+        stores: Stores,
+        queue: Queue,
+        portal_bell: Ringer,
+        clock: Clock,
+    ) -> Self {
+        let spool = Spool::new(stores.own.clone(), stores.own_blobs.clone(), Arc::clone(&keyring), clock.clone());
+        let heavy = Arc::new(Semaphore::new(settings.heavy.max(1)));
+        Self {
+            settings,
+            clock,
+            keyring,
+            policy: Arc::new(policy),
+            letterhead,
+            stores,
+            spool,
+            queue,
+            portal_bell,
+            heavy,
+            work: Notify::new(),
+        }
+    }
+
+    pub(crate) fn is_inside(&self, address: &EmailAddress) -> bool {
+        self.settings.inside_domains.iter().any(|domain| domain == address.domain())
+    }
+
+    /// The way out to an address.
+    pub(crate) fn route_to(&self, address: &EmailAddress) -> Route {
+        if self.is_inside(address) { Route::Inside } else { Route::Outside }
+    }
+
+    /// Runs heavy work off the async threads, bounded.
+    pub(crate) async fn heavily<T: Send + 'static>(
+        &self,
+        work: impl FnOnce() -> T + Send + 'static,
+    ) -> Result<T, StoreError> {
+        let broken = StoreError::Corrupt("work that panicked");
+        let Ok(_permit) = Arc::clone(&self.heavy).acquire_owned().await else { return Err(broken) };
+        tokio::task::spawn_blocking(work).await.map_err(|_| broken)
+    }
+
+    // --- from the session to the 250 ---
+
+    async fn decide(&self, received: ReceivedMessage) -> Result<Judged, Rejection> {
+        let from = received.envelope.reverse_path.clone();
+        let policy = Arc::clone(&self.policy);
+        let inside: Vec<String> = self.settings.inside_domains.clone();
+        let parsed = self.heavily(move || ParsedMessage::parse(received)).await.map_err(|cause| temporary(&cause))??;
+        let mut decisions = Vec::with_capacity(parsed.received.envelope.recipients.len());
+        for recipient in &parsed.received.envelope.recipients {
+            decisions.push(match self.settings.reply_domain.recognise(recipient) {
+                Some(Own::Reply(_)) if parsed.facts.automatic || from == ReversePath::Null => Decision::Drop,
+                Some(Own::Reply(token)) => {
+                    let conversation = self.admitted(&from, token).await?;
+                    Decision::Continue {
+                        conversation: conversation.conversation_id,
+                        reader: conversation.reader,
+                        recipient: conversation.delivery,
+                    }
+                }
+                Some(Own::Return(token)) => Decision::Returned { token },
+                Some(Own::Unknown) => return Err(Rejection::NOT_A_RETURN),
+                None if inside.iter().any(|domain| domain == recipient.domain()) => {
+                    Decision::Relay { recipient: recipient.clone(), clearance: crate::policy::Clearance::inside() }
+                }
+                None => {
+                    let judgement = policy.judge(&parsed.facts, &from, recipient);
+                    info!(
+                        queue_id = %parsed.received.queue_id, rule = judgement.rule, treatment = ?judgement.treatment,
+                        "judged"
+                    );
+                    match judgement.treatment {
+                        Treatment::Relay(clearance) => Decision::Relay { recipient: recipient.clone(), clearance },
+                        Treatment::Hold => {
+                            // Somebody inside must be there to be answered.
+                            if !from.address().is_some_and(|sender| self.is_inside(sender)) {
+                                return Err(Rejection::HOLD_NEEDS_SENDER);
+                            }
+                            Decision::Hold { recipient: recipient.clone(), rule: judgement.rule }
+                        }
+                        Treatment::Reject => return Err(Rejection::POLICY),
+                    }
+                }
+            });
+        }
+        Ok(Judged { received: parsed.received, decisions })
+    }
+
+    /// The conversation behind a reply address, if this sender may write there.
+    async fn admitted(&self, from: &ReversePath, token: Token) -> Result<Conversation, Rejection> {
+        let found = conversations::by_token(&self.stores.own, token).await.map_err(|cause| temporary(&cause))?;
+        let conversation = found.ok_or(Rejection::NOT_A_RETURN)?;
+        match from.address() {
+            Some(sender) if self.is_inside(sender) && conversation.admits(sender) => Ok(conversation),
+            Some(_) => Err(Rejection::NOT_YOUR_CONVERSATION),
+            // A notice to a reply address: accepted and dropped, so that nothing plays ping-pong.
+            None => Ok(conversation),
+        }
+    }
+
+    // --- from the spool to the queue ---
+
+    /// Takes messages from the spool until `stop`.
+    pub async fn work(self: Arc<Self>, stop: CancellationToken) {
+        while !stop.is_cancelled() {
+            match self.spool.claim().await {
+                Ok(Some(claimed)) => {
+                    let queue_id = claimed.judged.received.queue_id;
+                    match self.carry(&claimed).await {
+                        Ok(()) => self.spool.sweep(&claimed).await,
+                        Err(cause) => {
+                            error!(%queue_id, %cause, "stays in the spool and is tried again");
+                            if let Err(cause) = self.spool.fail(&claimed, &cause.to_string()).await {
+                                warn!(%queue_id, %cause, "the claim ends by itself");
+                            }
+                        }
+                    }
+                }
+                Ok(None) => {
+                    tokio::select! {
+                        () = self.work.notified() => {}
+                        () = tokio::time::sleep(Spool::LOOK_ANYWAY) => {}
+                        () = stop.cancelled() => {}
+                    }
+                }
+                Err(cause) => {
+                    error!(%cause, "the spool can't be read");
+                    tokio::time::sleep(Spool::LOOK_ANYWAY).await;
+                }
+            }
+        }
+    }
+
+    /// Everything that comes of one message is queued in one transaction, in which it leaves the spool.
+    async fn carry(&self, claimed: &Claimed) -> Result<(), StoreError> {
+        let Judged { received, decisions } = &claimed.judged;
+        let parsed = self.parse_again(received).await?;
+        let relayed = self.relay(&parsed, decisions).await?;
+        let held = self.hold(&parsed, decisions).await?;
+        let returned = self.take_back(&parsed, decisions).await?;
+        let mut placed = Vec::new();
+        for mail in relayed.into_iter().chain(held.notifications).chain(returned.reports) {
+            placed.push(self.queue.place(mail).await?);
+        }
+        let mut transaction = self.stores.own.begin().await?;
+        held.letters.record(&mut transaction, self.clock.now()).await?;
+        for pickup_id in returned.undelivered {
+            pickups::mark_undelivered(&mut transaction, pickup_id).await?;
+        }
+        for mail in placed {
+            self.queue.insert(&mut transaction, mail).await?;
+        }
+        self.spool.finish(&mut transaction, claimed).await?;
+        transaction.commit().await?;
+        self.queue.wake();
+        Ok(())
+    }
+
+    async fn parse_again(&self, received: &ReceivedMessage) -> Result<ParsedMessage, StoreError> {
+        let received = received.clone();
+        self.heavily(move || ParsedMessage::parse(received))
+            .await?
+            .map_err(|_| StoreError::Corrupt("a spooled message that was parsed before and can't be now"))
+    }
+
+    /// What goes on in the clear, by its clearances: one mail per route, so that recipients of one route share a transaction.
+    async fn relay(&self, parsed: &ParsedMessage, decisions: &[Decision]) -> Result<Vec<Mail>, StoreError> {
+        let mut inside = Vec::new();
+        let mut outside = Vec::new();
+        for decision in decisions {
+            if let Decision::Relay { recipient, clearance } = decision {
+                info!(queue_id = %parsed.received.queue_id, rule = clearance.rule(), "relayed in the clear");
+                match self.route_to(recipient) {
+                    Route::Inside => inside.push(recipient.clone()),
+                    Route::Outside => outside.push(recipient.clone()),
+                }
+            }
+        }
+        let real = self.real_addresses(&parsed.facts).await?;
+        let mut mails = Vec::new();
+        for (route, recipients) in [(Route::Inside, inside), (Route::Outside, outside)] {
+            if recipients.is_empty() {
+                continue;
+            }
+            let trace = trace_header(&parsed.received, &self.settings.hostname);
+            // A reply address is of use inside only; outside it would be a way into somebody's conversation.
+            let rewrite = |address: &str| match route {
+                Route::Inside => None,
+                Route::Outside => real.get(&address.to_ascii_lowercase()).map(ToString::to_string),
+            };
+            mails.push(Mail {
+                origin: parsed.received.queue_id,
+                kind: Kind::Relayed,
+                route,
+                reverse_path: parsed.received.envelope.reverse_path.clone(),
+                recipients,
+                bytes: outgoing(&parsed.received.bytes, &trace, &rewrite),
+                pickup: None,
+                lifetime: self.settings.queue_lifetime,
+            });
+        }
+        Ok(mails)
+    }
+
+    /// The readers' real addresses behind the reply addresses that a message's headers name.
+    pub(crate) async fn real_addresses(&self, facts: &Facts) -> Result<HashMap<String, EmailAddress>, StoreError> {
+        let mut real = HashMap::new();
+        for mailbox in facts.from.iter().chain(&facts.to).chain(&facts.cc) {
+            if let Some(Own::Reply(token)) = self.settings.reply_domain.recognise(&mailbox.address)
+                && let Some(conversation) = conversations::by_token(&self.stores.own, token).await?
+            {
+                real.insert(mailbox.address.to_string().to_ascii_lowercase(), conversation.delivery);
+            }
+        }
+        Ok(real)
+    }
+}
+
+impl Intake for Gateway {
+    async fn recipient(&self, client: &Client, from: &ReversePath, to: &EmailAddress) -> Result<(), Rejection> {
+        match (client.door, self.settings.reply_domain.recognise(to)) {
+            (_, Some(Own::Return(token))) => {
+                match pickups::by_return_token(&self.stores.own, token).await.map_err(|cause| temporary(&cause))? {
+                    Some(_) => Ok(()),
+                    None => Err(Rejection::NOT_A_RETURN),
+                }
+            }
+            (Door::Returns, _) => Err(Rejection::RELAY_DENIED),
+            (Door::Inside, Some(Own::Reply(token))) => self.admitted(from, token).await.map(|_| ()),
+            (Door::Inside, Some(Own::Unknown)) => Err(Rejection::NOT_A_RETURN),
+            (Door::Inside, None) => Ok(()),
+        }
+    }
+
+    async fn ready(&self) -> Result<(), Rejection> {
+        Ok(())
+    }
+
+    async fn message(&self, message: ReceivedMessage) -> Result<(), Rejection> {
+        let queue_id = message.queue_id;
+        let judged = self.decide(message).await?;
+        self.spool.commit(judged).await.map_err(|cause| {
+            error!(%queue_id, %cause, "not accepted: can't be stored");
+            Rejection::STORAGE_FULL
+        })?;
+        info!(%queue_id, "accepted");
+        self.work.notify_one();
+        Ok(())
+    }
+}
+
+fn temporary(cause: &StoreError) -> Rejection {
+    error!(%cause, "refused for now");
+    Rejection::TEMPORARY
+}

@@ -1,1 +1,268 @@
-//! Being written.
+//! The spool: accepted messages, encrypted, from the moment of the `250` until everything that comes of them is queued.
+//!
+//! One row holds envelope, judgement and bytes in a single AEAD under the spool key, so that no column can change what was
+//! decided. A worker claims a row for a while, does its work, and deletes the row in the transaction that queues the result:
+//! a process that dies in between gives its claim back.
+//!
+//! Security: nothing of a spooled message is in clear on disk but its size and time.
+
+use std::time::Duration;
+
+use serde::{Deserialize, Serialize};
+use sqlx::{Any, Transaction};
+
+use sealpost_vault::blobs::BlobStore;
+use sealpost_vault::clock::{Clock, Time};
+use sealpost_vault::db::{Db, StoreError, met};
+use sealpost_vault::id::{ConversationId, QueueId, Token, random};
+use sealpost_vault::{EmailAddress, Identity};
+
+use std::sync::Arc;
+
+use crate::envelope::Envelope;
+use crate::keyring::Keyring;
+use crate::policy::Clearance;
+use crate::smtp::{Client, ReceivedMessage};
+
+/// How long a worker may hold a message before another takes it.
+const LEASE: Time = 600;
+/// First and longest wait after a failed attempt.
+const RETRY: (Time, Time) = (30, 1_800);
+
+/// What was decided for one recipient before the `250`.
+#[derive(Debug, Serialize, Deserialize)]
+pub enum Decision {
+    /// Goes on in the clear, by the rule that the clearance names.
+    Relay { recipient: EmailAddress, clearance: Clearance },
+    /// Is sealed for the recipient; a new letter.
+    Hold { recipient: EmailAddress, rule: String },
+    /// An answer from inside: is sealed into its conversation.
+    Continue { conversation: ConversationId, reader: Identity, recipient: EmailAddress },
+    /// Came to the return address of a notification.
+    Returned { token: Token },
+    /// An automatic answer to a reply address: goes nowhere.
+    Drop,
+}
+
+/// A message with one decision per recipient: what the spool keeps.
+pub struct Judged {
+    pub received: ReceivedMessage,
+    pub decisions: Vec<Decision>,
+}
+
+#[derive(Serialize, Deserialize)]
+struct Frame {
+    envelope: Envelope,
+    client: Client,
+    received_at: Time,
+    decisions: Vec<Decision>,
+}
+
+/// A message that a worker has claimed.
+pub struct Claimed {
+    pub judged: Judged,
+    pub attempts: i64,
+    claim: String,
+    blob_key: String,
+}
+
+/// A message as an administrator sees it.
+#[derive(Debug, Serialize)]
+pub struct Waiting {
+    pub queue_id: QueueId,
+    pub size: i64,
+    pub received_at: Time,
+    pub attempts: i64,
+    pub next_at: Time,
+    pub last_error: String,
+}
+
+/// Keeps accepted messages.
+#[derive(Clone)]
+pub struct Spool {
+    store: Db,
+    blobs: BlobStore,
+    keyring: Arc<Keyring>,
+    clock: Clock,
+}
+
+impl Spool {
+    pub fn new(store: Db, blobs: BlobStore, keyring: Arc<Keyring>, clock: Clock) -> Self {
+        Self { store, blobs, keyring, clock }
+    }
+
+    /// Puts a message on stable storage. When this returns `Ok`, it is ours.
+    pub async fn commit(&self, judged: Judged) -> Result<QueueId, StoreError> {
+        let queue_id = judged.received.queue_id;
+        let keyring = Arc::clone(&self.keyring);
+        let sealed = tokio::task::spawn_blocking(move || {
+            let frame = encode(judged)?;
+            keyring.spool_seal(&queue_id, frame).map_err(|_| StoreError::Corrupt("a message that can't be encrypted"))
+        })
+        .await
+        .map_err(|_| StoreError::Corrupt("a message whose encryption panicked"))??;
+        let placed = self.blobs.place(format!("spool/{queue_id}"), sealed).await?;
+        let now = self.clock.now();
+        sqlx::query(
+            "insert into spool (queue_id, size, blob_key, sealed, received_at, attempts, next_at, claimed_until, claim, last_error)
+             values ($1, $2, $3, $4, $5, 0, $6, 0, '', '')",
+        )
+        .bind(queue_id.to_string())
+        .bind(placed.size)
+        .bind(placed.blob_key)
+        .bind(placed.in_row)
+        .bind(now)
+        .bind(now)
+        .execute(self.store.writer())
+        .await?;
+        Ok(queue_id)
+    }
+
+    /// The next message that is due, claimed for this worker.
+    pub async fn claim(&self) -> Result<Option<Claimed>, StoreError> {
+        let now = self.clock.now();
+        let claim = QueueId::from_bytes(random()?).to_string();
+        let row: Option<(String, i64, String, Vec<u8>)> = sqlx::query_as(
+            "update spool set claimed_until = $1, claim = $2, attempts = attempts + 1
+             where queue_id in (select queue_id from spool where next_at <= $3 and claimed_until < $3 order by next_at limit 1)
+               and next_at <= $3 and claimed_until < $3
+             returning queue_id, attempts, blob_key, sealed",
+        )
+        .bind(now.saturating_add(LEASE))
+        .bind(&claim)
+        .bind(now)
+        .fetch_optional(self.store.writer())
+        .await?;
+        let Some((id, attempts, blob_key, in_row)) = row else { return Ok(None) };
+        let queue_id: QueueId = id.parse()?;
+        match self.open(queue_id, &blob_key, in_row).await {
+            Ok(judged) => Ok(Some(Claimed { judged, attempts, claim, blob_key })),
+            Err(error) => {
+                // Stays in the spool for an administrator; it must not be lost and can't be opened.
+                self.put_off(queue_id, &claim, attempts, "can't be opened with this spool key").await?;
+                Err(error)
+            }
+        }
+    }
+
+    async fn open(&self, queue_id: QueueId, blob_key: &str, in_row: Vec<u8>) -> Result<Judged, StoreError> {
+        let sealed = self.blobs.fetch(blob_key, in_row).await?;
+        let keyring = Arc::clone(&self.keyring);
+        tokio::task::spawn_blocking(move || {
+            let frame = keyring
+                .spool_open(&queue_id, sealed)
+                .map_err(|_| StoreError::Corrupt("a spooled message that this spool key doesn't open"))?;
+            decode(queue_id, frame)
+        })
+        .await
+        .map_err(|_| StoreError::Corrupt("a spooled message whose decryption panicked"))?
+    }
+
+    /// Ends a claim with success, inside the transaction that queued the result. Delete the blob afterwards with [`Spool::sweep`].
+    pub async fn finish(&self, transaction: &mut Transaction<'static, Any>, claimed: &Claimed) -> Result<(), StoreError> {
+        let done = sqlx::query("delete from spool where queue_id = $1 and claim = $2")
+            .bind(claimed.judged.received.queue_id.to_string())
+            .bind(&claimed.claim)
+            .execute(&mut **transaction)
+            .await?;
+        met(&done, 1)
+    }
+
+    /// Deletes what lay beside a finished row.
+    pub async fn sweep(&self, claimed: &Claimed) {
+        if let Err(error) = self.blobs.delete(&claimed.blob_key).await {
+            tracing::warn!(%error, "a finished message's blob stays until the next start");
+        }
+    }
+
+    /// Ends a claim without success: the message is tried again later.
+    pub async fn fail(&self, claimed: &Claimed, cause: &str) -> Result<(), StoreError> {
+        self.put_off(claimed.judged.received.queue_id, &claimed.claim, claimed.attempts, cause).await
+    }
+
+    async fn put_off(&self, queue_id: QueueId, claim: &str, attempts: i64, cause: &str) -> Result<(), StoreError> {
+        let (first, longest) = RETRY;
+        let doublings = u32::try_from(attempts.clamp(1, 16) - 1).unwrap_or(16);
+        let wait = first.saturating_mul(2_i64.saturating_pow(doublings)).min(longest);
+        let done = sqlx::query(
+            "update spool set claimed_until = 0, claim = '', next_at = $1, last_error = $2 where queue_id = $3 and claim = $4",
+        )
+        .bind(self.clock.now().saturating_add(wait))
+        .bind(cause)
+        .bind(queue_id.to_string())
+        .bind(claim)
+        .execute(self.store.writer())
+        .await?;
+        met(&done, 1)
+    }
+
+    /// What waits, oldest first.
+    pub async fn list(&self) -> Result<Vec<Waiting>, StoreError> {
+        let rows: Vec<(String, i64, i64, i64, i64, String)> = sqlx::query_as(
+            "select queue_id, size, received_at, attempts, next_at, last_error from spool order by received_at, queue_id",
+        )
+        .fetch_all(self.store.reader())
+        .await?;
+        rows.into_iter()
+            .map(|(id, size, received_at, attempts, next_at, last_error)| {
+                Ok(Waiting { queue_id: id.parse()?, size, received_at, attempts, next_at, last_error })
+            })
+            .collect()
+    }
+
+    /// Makes a waiting message due now. False where there is none.
+    pub async fn retry(&self, queue_id: QueueId) -> Result<bool, StoreError> {
+        let done = sqlx::query("update spool set next_at = 0 where queue_id = $1")
+            .bind(queue_id.to_string())
+            .execute(self.store.writer())
+            .await?;
+        Ok(done.rows_affected() == 1)
+    }
+
+    /// Deletes a waiting message for good. False where there is none.
+    pub async fn delete(&self, queue_id: QueueId) -> Result<bool, StoreError> {
+        let row: Option<(String,)> = sqlx::query_as("delete from spool where queue_id = $1 returning blob_key")
+            .bind(queue_id.to_string())
+            .fetch_optional(self.store.writer())
+            .await?;
+        let Some((blob_key,)) = row else { return Ok(false) };
+        self.blobs.delete(&blob_key).await?;
+        Ok(true)
+    }
+
+    /// How long a worker waits for the next due message at most.
+    pub const LOOK_ANYWAY: Duration = Duration::from_secs(2);
+}
+
+/// Length of the frame as 32 bits big-endian, the frame as JSON, the message's bytes.
+fn encode(judged: Judged) -> Result<Vec<u8>, StoreError> {
+    let Judged { received, decisions } = judged;
+    let frame = serde_json::to_vec(&Frame {
+        envelope: received.envelope,
+        client: received.client,
+        received_at: received.received_at,
+        decisions,
+    })?;
+    let length = u32::try_from(frame.len()).map_err(|_| StoreError::Corrupt("an envelope too large to spool"))?;
+    let mut out = Vec::with_capacity(4 + frame.len() + received.bytes.len() + 16);
+    out.extend_from_slice(&length.to_be_bytes());
+    out.extend_from_slice(&frame);
+    out.extend_from_slice(&received.bytes);
+    Ok(out)
+}
+
+fn decode(queue_id: QueueId, spooled: Vec<u8>) -> Result<Judged, StoreError> {
+    let cut = StoreError::Corrupt("a spooled message that ends early");
+    let Some((length, rest)) = spooled.split_first_chunk::<4>() else { return Err(cut) };
+    let length = usize::try_from(u32::from_be_bytes(*length)).unwrap_or(usize::MAX);
+    let Some((frame, bytes)) = rest.split_at_checked(length) else { return Err(cut) };
+    let frame: Frame = serde_json::from_slice(frame)?;
+    let received = ReceivedMessage {
+        queue_id,
+        envelope: frame.envelope,
+        client: frame.client,
+        received_at: frame.received_at,
+        bytes: bytes.to_vec(),
+    };
+    Ok(Judged { received, decisions: frame.decisions })
+}

@@ -46,23 +46,32 @@ create table queue (
 create index queue_next on queue (state, next_at);
 create index queue_body on queue (body_id);
 
--- Who talks with whom: the reply address's token leads here.
+-- Who talks with whom: the token in a reply address leads to a conversation and its reader.
 create table conversations (
-    conversation_id text primary key,
+    conversation_id text not null,
+    reader text not null,
     token text not null unique,
     sender text not null,
-    sender_name text not null,
-    reader text not null,
     delivery text not null,
-    created_at integer not null
+    created_at integer not null,
+    primary key (conversation_id, reader)
 ) strict;
 
--- Letters as the gateway must believe them. kept_link and kept_voice are AEAD under the gateway's root.
-create table letters (
-    letter_id text primary key,
-    content_id text not null,
-    conversation_id text not null references conversations (conversation_id),
-    pickup_id text not null unique,
+-- Message-IDs of a conversation, oldest first: for References, and to find the conversation that a mail continues.
+create table conversation_messages (
+    conversation_id text not null,
+    n integer not null,
+    message_id text not null,
+    primary key (conversation_id, n)
+) strict;
+create index conversation_messages_message on conversation_messages (message_id);
+
+-- Letters as the gateway must believe them, one row per reader. kept_link and kept_voice are AEAD under the gateway's
+-- root, and empty once the link can't be sent again and the voice no longer counts.
+create table pickups (
+    pickup_id text primary key,
+    letter_id text not null,
+    conversation_id text not null,
     return_token text not null unique,
     origin_id text not null,
     sender text not null,
@@ -72,6 +81,7 @@ create table letters (
     organisation text not null,
     language text not null,
     message_id text not null,
+    slip_hash blob not null,
     state text not null,
     kept_link blob not null,
     kept_voice blob not null,
@@ -79,49 +89,37 @@ create table letters (
     expires_at integer not null,
     released_at integer not null,
     opened_at integer not null,
-    answered_at integer not null
+    answered_at integer not null,
+    unique (origin_id, reader)
 ) strict;
-create index letters_reader on letters (reader);
-create index letters_expires on letters (state, expires_at);
-create unique index letters_origin on letters (origin_id, reader);
+create index pickups_letter on pickups (letter_id);
+create index pickups_reader on pickups (reader);
+create index pickups_expires on pickups (state, expires_at);
 
--- Codes that were minted and mailed, for the quotas; kept_code is AEAD under the gateway's root, and lets a second
--- session of the same reader use the code that lies in the mailbox already.
+-- Codes that were minted and mailed: for the quotas. kept_code is AEAD under the gateway's root; it lets another session
+-- of the same reader use the code that lies in the mailbox already, so that nobody is locked out by a quota.
 create table codes (
-    code_id text primary key,
-    letter_id text not null,
-    session text not null,
+    errand_id text not null,
+    pickup_id text not null,
     kept_code blob not null,
     rebinds integer not null,
-    minted_at integer not null
+    minted_at integer not null,
+    primary key (errand_id, pickup_id)
 ) strict;
-create index codes_letter on codes (letter_id, minted_at);
+create index codes_pickup on codes (pickup_id, minted_at);
 
--- Notifications that were sent again on request, for the quota.
+-- Notifications that were sent again on request: for the quota.
 create table resendings (
-    letter_id text not null,
+    resending_id text primary key,
+    pickup_id text not null,
     sent_at integer not null
 ) strict;
-create index resendings_letter on resendings (letter_id, sent_at);
-
--- Errands that were answered, so that a replayed row is not answered twice.
-create table errands_done (
-    errand_id text primary key,
-    done_at integer not null
-) strict;
+create index resendings_pickup on resendings (pickup_id, sent_at);
 
 -- Replies that were taken: each id counts once.
 create table replies (
     reply_id text primary key,
-    letter_id text not null,
-    outcome text not null,
+    pickup_id text not null,
     taken_at integer not null
 ) strict;
-
--- Message-IDs in a conversation, for References, and to recognise what was taken already.
-create table conversation_messages (
-    conversation_id text not null references conversations (conversation_id),
-    n integer not null,
-    message_id text not null,
-    primary key (conversation_id, n)
-) strict;
+create index replies_pickup on replies (pickup_id, taken_at);

@@ -1,0 +1,154 @@
+//! Ends of letters: a date that was printed is kept by a job; a letter that was sent to a wrong address is withdrawn at once.
+//!
+//! Destroying means: key packets, share and slip are deleted from the vault, the parts too when no other reader has them,
+//! kept secrets are deleted from the own store, and the write-ahead logs are truncated. Own store last: a crash in between
+//! destroys again.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use sqlx::{Any, Transaction};
+use tokio_util::sync::CancellationToken;
+use tracing::{error, info};
+
+use sealpost_vault::clock::Time;
+use sealpost_vault::db::StoreError;
+use sealpost_vault::id::{LetterId, PickupId};
+use sealpost_vault::letters;
+
+use crate::notify;
+use crate::pickups::{self, Pickup, State};
+use crate::pipeline::Gateway;
+use crate::queue::Undeliverable;
+
+/// How often the jobs look.
+const EVERY: Duration = Duration::from_secs(60);
+
+/// What can be withdrawn.
+#[derive(Clone, Copy, Debug)]
+pub enum Withdrawal {
+    /// A letter, for all its readers.
+    Letter(LetterId),
+    /// For one reader only.
+    Pickup(PickupId),
+}
+
+impl Gateway {
+    /// Runs the jobs that keep printed dates, until `stop`.
+    pub async fn keep_dates(self: Arc<Self>, stop: CancellationToken) {
+        if let Err(cause) = self.sweep_vault().await {
+            error!(%cause, "letters that a crash left in the vault could not be swept");
+        }
+        while !stop.is_cancelled() {
+            let now = self.clock.now();
+            match self.expire(now).await {
+                Ok(0) => {}
+                Ok(letters) => info!(letters, "expired"),
+                Err(cause) => error!(%cause, "letters could not be expired"),
+            }
+            if let Err(cause) = self.forget_old_errands(now).await {
+                error!(%cause, "old errands could not be forgotten");
+            }
+            tokio::select! {
+                () = tokio::time::sleep(EVERY) => {}
+                () = stop.cancelled() => {}
+            }
+        }
+    }
+
+    /// Destroys letters past their date; tells the sender of each that nobody had opened. Returns how many.
+    pub async fn expire(&self, now: Time) -> Result<u64, StoreError> {
+        let mut count = 0;
+        for pickup in pickups::overdue(&self.stores.own, now).await? {
+            let unread = pickup.opened_at == 0;
+            let report = if unread {
+                let message_id = self.new_message_id()?;
+                let bytes = notify::expired(&self.letterhead, &self.about(&pickup), &message_id, now)
+                    .map_err(|_| StoreError::Corrupt("a report that can't be written"))?;
+                Some(self.queue.place(self.report(&pickup, bytes)).await?)
+            } else {
+                None
+            };
+            self.destroy(&pickup).await?;
+            let mut transaction = self.stores.own.begin().await?;
+            if pickups::end(&mut transaction, pickup.pickup_id, State::Expired).await?
+                && let Some(report) = report
+            {
+                self.queue.insert(&mut transaction, report).await?;
+            }
+            self.queue.cancel(&mut transaction, pickup.pickup_id).await?;
+            transaction.commit().await?;
+            count += 1;
+        }
+        if count > 0 {
+            self.queue.wake();
+            self.stores.own.forget_deleted().await?;
+        }
+        Ok(count)
+    }
+
+    /// Destroys a letter at once; notifications that still wait are not sent. Returns how many readers it was taken from.
+    pub async fn withdraw(&self, what: Withdrawal) -> Result<u64, StoreError> {
+        let pickups = match what {
+            Withdrawal::Letter(letter) => pickups::of_letter(&self.stores.own, letter).await?,
+            Withdrawal::Pickup(pickup) => pickups::find(&self.stores.own, pickup).await?.into_iter().collect(),
+        };
+        let mut count = 0;
+        for pickup in pickups {
+            if !pickup.state.lives() {
+                continue;
+            }
+            self.destroy(&pickup).await?;
+            let mut transaction = self.stores.own.begin().await?;
+            if pickups::end(&mut transaction, pickup.pickup_id, State::Withdrawn).await? {
+                count += 1;
+            }
+            self.queue.cancel(&mut transaction, pickup.pickup_id).await?;
+            transaction.commit().await?;
+            info!(pickup = %pickup.pickup_id, letter = %pickup.letter_id, "withdrawn");
+        }
+        self.stores.own.forget_deleted().await?;
+        Ok(count)
+    }
+
+    /// Takes one reader's way out of the vault, and the letter with it if nobody else has one.
+    async fn destroy(&self, pickup: &Pickup) -> Result<(), StoreError> {
+        let others = pickups::of_letter(&self.stores.own, pickup.letter_id)
+            .await?
+            .iter()
+            .any(|other| other.pickup_id != pickup.pickup_id && other.state.lives());
+        if others {
+            letters::end_pickup(&self.stores.vault, pickup.pickup_id).await
+        } else {
+            letters::destroy(&self.stores.vault, &self.stores.vault_blobs, pickup.letter_id).await
+        }
+    }
+
+    /// At a start: letters in the vault that the own store doesn't know were left by a crash between the two commits.
+    async fn sweep_vault(&self) -> Result<(), StoreError> {
+        let living = pickups::living_letters(&self.stores.own).await?;
+        for letter in letters::letter_ids(&self.stores.vault).await? {
+            if !living.contains(&letter) {
+                info!(%letter, "swept from the vault: nobody was notified of it");
+                letters::destroy(&self.stores.vault, &self.stores.vault_blobs, letter).await?;
+            }
+        }
+        Ok(())
+    }
+}
+
+impl Undeliverable for Gateway {
+    async fn notification(
+        &self,
+        pickup_id: PickupId,
+        transaction: &mut Transaction<'static, Any>,
+        reply: &str,
+    ) -> Result<(), StoreError> {
+        let Some(pickup) = pickups::find(&self.stores.own, pickup_id).await? else { return Ok(()) };
+        if pickups::mark_undelivered(transaction, pickup_id).await? {
+            let report = self.queue.place(self.undelivered_report(&pickup, reply)?).await?;
+            self.queue.insert(transaction, report).await?;
+        }
+        Ok(())
+    }
+}

@@ -1,0 +1,365 @@
+//! Letters as the gateway must believe them: one row per reader, in the gateway's own store.
+//!
+//! What the vault says about a pickup is input from outside; whom it belongs to, whom a mail goes to and what state it is
+//! in stands here. Secrets in a row are AEAD under the gateway's root, bound to the row and its reader.
+//!
+//! Security: once a letter was opened or has ended the link can't be sent again; once it has ended its voice no longer counts.
+
+use std::fmt;
+use std::str::FromStr;
+
+use serde::Serialize;
+use sqlx::any::AnyRow;
+use sqlx::{Any, Row, Transaction};
+
+use sealpost_vault::clock::Time;
+use sealpost_vault::db::{Db, StoreError, met};
+use sealpost_vault::id::{ContentId, ConversationId, LetterId, PickupId, QueueId, Token};
+use sealpost_vault::{EmailAddress, Identity};
+
+use sealpost_texts::Language;
+
+/// Where a letter stands with one reader.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "lowercase")]
+pub enum State {
+    /// The notification is on its way or delivered.
+    Notified,
+    /// The notification could not be delivered; the sender was told.
+    Undelivered,
+    /// The portal says that it released the sealed letter to a session that had a code.
+    Released,
+    /// The reader's browser proved that it opened the letter.
+    Opened,
+    /// Taken back by the organisation: destroyed.
+    Withdrawn,
+    /// Past its date: destroyed.
+    Expired,
+}
+
+impl State {
+    const ALL: [Self; 6] =
+        [Self::Notified, Self::Undelivered, Self::Released, Self::Opened, Self::Withdrawn, Self::Expired];
+
+    pub fn word(self) -> &'static str {
+        match self {
+            Self::Notified => "notified",
+            Self::Undelivered => "undelivered",
+            Self::Released => "released",
+            Self::Opened => "opened",
+            Self::Withdrawn => "withdrawn",
+            Self::Expired => "expired",
+        }
+    }
+
+    /// Whether the letter can still be read.
+    pub fn lives(self) -> bool {
+        match self {
+            Self::Notified | Self::Undelivered | Self::Released | Self::Opened => true,
+            Self::Withdrawn | Self::Expired => false,
+        }
+    }
+}
+
+impl fmt::Display for State {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.pad(self.word())
+    }
+}
+
+impl FromStr for State {
+    type Err = StoreError;
+    fn from_str(word: &str) -> Result<Self, StoreError> {
+        Self::ALL.into_iter().find(|state| state.word() == word).ok_or(StoreError::Corrupt("a pickup's state"))
+    }
+}
+
+/// One letter for one reader.
+#[derive(Debug)]
+pub struct Pickup {
+    pub pickup_id: PickupId,
+    pub letter_id: LetterId,
+    pub content_id: ContentId,
+    pub conversation_id: ConversationId,
+    pub return_token: Token,
+    /// The message that it came from.
+    pub origin: QueueId,
+    pub sender: EmailAddress,
+    pub sender_name: String,
+    pub reader: Identity,
+    /// The reader's address as mail is delivered to it.
+    pub delivery: EmailAddress,
+    /// Fingerprint of the organisation's certificate that the pickup is bound to, upper-case hex.
+    pub organisation: String,
+    pub language: Language,
+    /// Of the message that it came from, without angle brackets; empty where it had none.
+    pub message_id: String,
+    /// SHA-256 of the slip as stored.
+    pub slip_hash: Vec<u8>,
+    pub state: State,
+    /// AEAD; empty once the link can't be sent again.
+    pub kept_link: Vec<u8>,
+    /// AEAD; empty once the pickup has ended.
+    pub kept_voice: Vec<u8>,
+    pub created_at: Time,
+    pub expires_at: Time,
+    /// 0: not yet.
+    pub released_at: Time,
+    /// 0: not yet.
+    pub opened_at: Time,
+    /// 0: not yet.
+    pub answered_at: Time,
+}
+
+/// What a kept secret is bound to.
+pub const KEEP_LINK: &str = "link";
+pub const KEEP_VOICE: &str = "voice";
+pub const KEEP_CODE: &str = "code";
+
+macro_rules! columns {
+    () => {
+        "pickup_id, letter_id, content_id, conversation_id, return_token, origin_id, sender, sender_name, reader, delivery, \
+         organisation, language, message_id, slip_hash, state, kept_link, kept_voice, created_at, expires_at, released_at, \
+         opened_at, answered_at"
+    };
+}
+
+fn from_row(row: &AnyRow) -> Result<Pickup, StoreError> {
+    let text = |name: &str| row.try_get::<String, _>(name);
+    let address = |name: &str| -> Result<EmailAddress, StoreError> {
+        text(name)?.parse().map_err(|_| StoreError::Corrupt("a pickup's address"))
+    };
+    Ok(Pickup {
+        pickup_id: text("pickup_id")?.parse()?,
+        letter_id: text("letter_id")?.parse()?,
+        content_id: text("content_id")?.parse()?,
+        conversation_id: text("conversation_id")?.parse()?,
+        return_token: text("return_token")?.parse()?,
+        origin: text("origin_id")?.parse()?,
+        sender: address("sender")?,
+        sender_name: text("sender_name")?,
+        reader: Identity::from_stored(text("reader")?),
+        delivery: address("delivery")?,
+        organisation: text("organisation")?,
+        language: Language::from_tag(&text("language")?).unwrap_or_default(),
+        message_id: text("message_id")?,
+        slip_hash: row.try_get("slip_hash")?,
+        state: text("state")?.parse()?,
+        kept_link: row.try_get("kept_link")?,
+        kept_voice: row.try_get("kept_voice")?,
+        created_at: row.try_get("created_at")?,
+        expires_at: row.try_get("expires_at")?,
+        released_at: row.try_get("released_at")?,
+        opened_at: row.try_get("opened_at")?,
+        answered_at: row.try_get("answered_at")?,
+    })
+}
+
+fn from_rows(rows: Vec<AnyRow>) -> Result<Vec<Pickup>, StoreError> {
+    rows.iter().map(from_row).collect()
+}
+
+/// Adds a new one.
+pub async fn insert(transaction: &mut Transaction<'static, Any>, pickup: &Pickup) -> Result<(), StoreError> {
+    sqlx::query(concat!(
+        "insert into pickups (",
+        columns!(),
+        ") values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18, $19, $20, $21, $22)"
+    ))
+    .bind(pickup.pickup_id.to_string())
+    .bind(pickup.letter_id.to_string())
+    .bind(pickup.content_id.to_string())
+    .bind(pickup.conversation_id.to_string())
+    .bind(pickup.return_token.to_string())
+    .bind(pickup.origin.to_string())
+    .bind(pickup.sender.to_string())
+    .bind(&pickup.sender_name)
+    .bind(pickup.reader.as_str())
+    .bind(pickup.delivery.to_string())
+    .bind(&pickup.organisation)
+    .bind(pickup.language.code())
+    .bind(&pickup.message_id)
+    .bind(&pickup.slip_hash)
+    .bind(pickup.state.word())
+    .bind(&pickup.kept_link)
+    .bind(&pickup.kept_voice)
+    .bind(pickup.created_at)
+    .bind(pickup.expires_at)
+    .bind(pickup.released_at)
+    .bind(pickup.opened_at)
+    .bind(pickup.answered_at)
+    .execute(&mut **transaction)
+    .await?;
+    Ok(())
+}
+
+/// By its id.
+pub async fn find(store: &Db, pickup_id: PickupId) -> Result<Option<Pickup>, StoreError> {
+    let row = sqlx::query(concat!("select ", columns!(), " from pickups where pickup_id = $1"))
+        .bind(pickup_id.to_string())
+        .fetch_optional(store.reader())
+        .await?;
+    row.as_ref().map(from_row).transpose()
+}
+
+/// By the token of its return address.
+pub async fn by_return_token(store: &Db, token: Token) -> Result<Option<Pickup>, StoreError> {
+    let row = sqlx::query(concat!("select ", columns!(), " from pickups where return_token = $1"))
+        .bind(token.to_string())
+        .fetch_optional(store.reader())
+        .await?;
+    row.as_ref().map(from_row).transpose()
+}
+
+/// All readers' rows of a letter.
+pub async fn of_letter(store: &Db, letter_id: LetterId) -> Result<Vec<Pickup>, StoreError> {
+    let rows = sqlx::query(concat!("select ", columns!(), " from pickups where letter_id = $1 order by reader"))
+        .bind(letter_id.to_string())
+        .fetch_all(store.reader())
+        .await?;
+    from_rows(rows)
+}
+
+/// What a reader can still read, newest first, at most 50.
+pub async fn living_of(store: &Db, reader: &Identity, now: Time) -> Result<Vec<Pickup>, StoreError> {
+    let rows = sqlx::query(concat!(
+        "select ",
+        columns!(),
+        " from pickups where reader = $1 and expires_at > $2 and state in ('notified', 'undelivered', 'released', 'opened')
+          order by created_at desc, pickup_id limit 50"
+    ))
+    .bind(reader.as_str())
+    .bind(now)
+    .fetch_all(store.reader())
+    .await?;
+    from_rows(rows)
+}
+
+/// Newest first, at most `limit`.
+pub async fn list(store: &Db, limit: i64) -> Result<Vec<Pickup>, StoreError> {
+    let rows =
+        sqlx::query(concat!("select ", columns!(), " from pickups order by created_at desc, pickup_id limit $1"))
+            .bind(limit)
+            .fetch_all(store.reader())
+            .await?;
+    from_rows(rows)
+}
+
+/// Past their date and still living, oldest first, at most 100.
+pub async fn overdue(store: &Db, now: Time) -> Result<Vec<Pickup>, StoreError> {
+    let rows = sqlx::query(concat!(
+        "select ",
+        columns!(),
+        " from pickups where expires_at <= $1 and state in ('notified', 'undelivered', 'released', 'opened')
+          order by expires_at, pickup_id limit 100"
+    ))
+    .bind(now)
+    .fetch_all(store.reader())
+    .await?;
+    from_rows(rows)
+}
+
+/// Ids of letters that some reader can still read: what the vault should have, and no more.
+pub async fn living_letters(store: &Db) -> Result<std::collections::HashSet<LetterId>, StoreError> {
+    let rows: Vec<(String,)> = sqlx::query_as(
+        "select distinct letter_id from pickups where state in ('notified', 'undelivered', 'released', 'opened')",
+    )
+    .fetch_all(store.reader())
+    .await?;
+    rows.into_iter().map(|(id,)| id.parse().map_err(StoreError::from)).collect()
+}
+
+/// The notification came back. False where the letter was read or has ended meanwhile.
+pub async fn mark_undelivered(
+    transaction: &mut Transaction<'static, Any>,
+    pickup_id: PickupId,
+) -> Result<bool, StoreError> {
+    let done = sqlx::query("update pickups set state = 'undelivered' where pickup_id = $1 and state = 'notified'")
+        .bind(pickup_id.to_string())
+        .execute(&mut **transaction)
+        .await?;
+    Ok(done.rows_affected() == 1)
+}
+
+/// The notification was sent again.
+pub async fn mark_notified(transaction: &mut Transaction<'static, Any>, pickup_id: PickupId) -> Result<(), StoreError> {
+    sqlx::query("update pickups set state = 'notified' where pickup_id = $1 and state = 'undelivered'")
+        .bind(pickup_id.to_string())
+        .execute(&mut **transaction)
+        .await?;
+    Ok(())
+}
+
+/// The portal says that it released the letter; the first time counts.
+pub async fn mark_released(
+    transaction: &mut Transaction<'static, Any>,
+    pickup_id: PickupId,
+    now: Time,
+) -> Result<(), StoreError> {
+    sqlx::query(
+        "update pickups set state = 'released', released_at = $1
+         where pickup_id = $2 and state in ('notified', 'undelivered')",
+    )
+    .bind(now)
+    .bind(pickup_id.to_string())
+    .execute(&mut **transaction)
+    .await?;
+    Ok(())
+}
+
+/// The reader's browser proved that it opened the letter: the link can't be sent again from now on.
+pub async fn mark_opened(
+    transaction: &mut Transaction<'static, Any>,
+    pickup_id: PickupId,
+    now: Time,
+) -> Result<(), StoreError> {
+    let nothing: &[u8] = &[];
+    sqlx::query(
+        "update pickups set state = 'opened', opened_at = $1, kept_link = $2
+         where pickup_id = $3 and state in ('notified', 'undelivered', 'released')",
+    )
+    .bind(now)
+    .bind(nothing)
+    .bind(pickup_id.to_string())
+    .execute(&mut **transaction)
+    .await?;
+    Ok(())
+}
+
+/// The reader answered.
+pub async fn mark_answered(
+    transaction: &mut Transaction<'static, Any>,
+    pickup_id: PickupId,
+    now: Time,
+) -> Result<(), StoreError> {
+    let done = sqlx::query("update pickups set answered_at = $1 where pickup_id = $2")
+        .bind(now)
+        .bind(pickup_id.to_string())
+        .execute(&mut **transaction)
+        .await?;
+    met(&done, 1)
+}
+
+/// Ends a pickup: its secrets are gone. False where it had ended before.
+pub async fn end(
+    transaction: &mut Transaction<'static, Any>,
+    pickup_id: PickupId,
+    state: State,
+) -> Result<bool, StoreError> {
+    let nothing: &[u8] = &[];
+    let done = sqlx::query(
+        "update pickups set state = $1, kept_link = $2, kept_voice = $3
+         where pickup_id = $4 and state in ('notified', 'undelivered', 'released', 'opened')",
+    )
+    .bind(state.word())
+    .bind(nothing)
+    .bind(nothing)
+    .bind(pickup_id.to_string())
+    .execute(&mut **transaction)
+    .await?;
+    sqlx::query("delete from codes where pickup_id = $1")
+        .bind(pickup_id.to_string())
+        .execute(&mut **transaction)
+        .await?;
+    Ok(done.rows_affected() == 1)
+}

@@ -1,0 +1,141 @@
+//! What comes back for a notification: a bounce marks the letter undelivered and tells the sender, without the link.
+//!
+//! Security: the return address is a token that whoever has the notification knows. The worst that it does is to tell the
+//! sender that a letter that nobody has opened yet may not arrive.
+//! Standards: RFC 3461, RFC 3464 (delivery status notifications).
+
+use mail_parser::{MessageParser, MimeHeaders};
+use tracing::info;
+
+use sealpost_vault::db::StoreError;
+use sealpost_vault::id::PickupId;
+
+use crate::envelope::ReversePath;
+use crate::message::ParsedMessage;
+use crate::notify;
+use crate::pickups::{self, Pickup, State};
+use crate::pipeline::Gateway;
+use crate::queue::{Kind, Mail, Route};
+use crate::spool::Decision;
+
+/// What returned mail comes to.
+#[derive(Default)]
+pub(crate) struct Returned {
+    pub undelivered: Vec<PickupId>,
+    pub reports: Vec<Mail>,
+}
+
+impl Gateway {
+    /// Looks at what came to return addresses.
+    pub(crate) async fn take_back(
+        &self,
+        parsed: &ParsedMessage,
+        decisions: &[Decision],
+    ) -> Result<Returned, StoreError> {
+        let mut returned = Returned::default();
+        for decision in decisions {
+            let Decision::Returned { token } = decision else { continue };
+            let Some(pickup) = pickups::by_return_token(&self.stores.own, *token).await? else { continue };
+            let queue_id = parsed.received.queue_id;
+            let bytes = parsed.received.bytes.clone();
+            let Some(diagnosis) = self.heavily(move || failure(&bytes)).await? else {
+                info!(%queue_id, pickup = %pickup.pickup_id, "came to a return address and is no report of a failure: dropped");
+                continue;
+            };
+            if pickup.state != State::Notified || returned.undelivered.contains(&pickup.pickup_id) {
+                continue;
+            }
+            info!(%queue_id, pickup = %pickup.pickup_id, "the notification was returned");
+            returned.reports.push(self.undelivered_report(&pickup, &diagnosis)?);
+            returned.undelivered.push(pickup.pickup_id);
+        }
+        Ok(returned)
+    }
+
+    /// Tells the sender that a notification can't be delivered.
+    pub(crate) fn undelivered_report(&self, pickup: &Pickup, diagnosis: &str) -> Result<Mail, StoreError> {
+        let bytes = notify::undelivered(&self.letterhead, &self.about(pickup), diagnosis, &self.new_message_id()?, self.clock.now())
+            .map_err(|_| StoreError::Corrupt("a report that can't be written"))?;
+        Ok(self.report(pickup, bytes))
+    }
+
+    /// A report about a pickup, to its sender.
+    pub(crate) fn report(&self, pickup: &Pickup, bytes: Vec<u8>) -> Mail {
+        Mail {
+            origin: pickup.origin,
+            kind: Kind::Report,
+            route: Route::Inside,
+            reverse_path: ReversePath::Null,
+            recipients: vec![pickup.sender.clone()],
+            bytes,
+            pickup: None,
+            lifetime: self.settings.queue_lifetime,
+        }
+    }
+
+    /// What a report says of a pickup.
+    pub(crate) fn about<'a>(&self, pickup: &'a Pickup) -> notify::About<'a> {
+        notify::About {
+            sender: &pickup.sender,
+            reader: &pickup.delivery,
+            sent_at: pickup.created_at,
+            message_id: (!pickup.message_id.is_empty()).then_some(pickup.message_id.as_str()),
+            language: self.letterhead.organisation.language,
+        }
+    }
+}
+
+/// The diagnosis of a delivery status notification that reports a failure; `None` for everything else: delays, relays,
+/// out-of-office notices, chatter.
+fn failure(bytes: &[u8]) -> Option<String> {
+    let message = MessageParser::default().parse(bytes)?;
+    let kind = message.content_type()?;
+    let is_report = kind.ctype().eq_ignore_ascii_case("multipart")
+        && kind.subtype().is_some_and(|subtype| subtype.eq_ignore_ascii_case("report"));
+    if !is_report {
+        return None;
+    }
+    let status = message.parts.iter().find(|part| {
+        part.content_type().is_some_and(|kind| {
+            kind.ctype().eq_ignore_ascii_case("message")
+                && kind.subtype().is_some_and(|subtype| subtype.eq_ignore_ascii_case("delivery-status"))
+        })
+    })?;
+    let text = String::from_utf8_lossy(status.contents()).into_owned();
+    let field = |name: &str| {
+        text.lines().find_map(|line| {
+            let (key, value) = line.split_once(':')?;
+            key.trim().eq_ignore_ascii_case(name).then(|| value.trim().to_owned())
+        })
+    };
+    if !field("Action")?.eq_ignore_ascii_case("failed") {
+        return None;
+    }
+    let diagnosis = field("Diagnostic-Code").or_else(|| field("Status")).unwrap_or_default();
+    Some(diagnosis.chars().filter(|c| c.is_ascii_graphic() || *c == ' ').take(200).collect())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn report(action: &str, kind: &str) -> Vec<u8> {
+        format!(
+            "From: MAILER-DAEMON@mx.example\r\nTo: return@x.example\r\nSubject: Undelivered\r\nMIME-Version: 1.0\r\n\
+             Content-Type: {kind}; boundary=\"b\"\r\n\r\n--b\r\nContent-Type: text/plain\r\n\r\nSorry.\r\n\
+             --b\r\nContent-Type: message/delivery-status\r\n\r\nReporting-MTA: dns; mx.example\r\n\r\n\
+             Final-Recipient: rfc822; p@x.example\r\nAction: {action}\r\nStatus: 5.1.1\r\n\
+             Diagnostic-Code: smtp; 550 5.1.1 no such user\r\n\r\n--b--\r\n"
+        )
+        .into_bytes()
+    }
+
+    #[test]
+    fn only_reports_of_failure_count() {
+        let kind = "multipart/report; report-type=delivery-status";
+        assert_eq!(failure(&report("failed", kind)).as_deref(), Some("smtp; 550 5.1.1 no such user"));
+        assert_eq!(failure(&report("delayed", kind)), None);
+        assert_eq!(failure(&report("failed", "multipart/mixed")), None);
+        assert_eq!(failure(b"Subject: I am on holiday\r\nAuto-Submitted: auto-replied\r\n\r\nBye\r\n"), None);
+    }
+}

@@ -1,0 +1,217 @@
+//! The two doors, each in a process of its own: gateway (SMTP) and portal (HTTP).
+//!
+//! A door that is open says `ready` on standard output. One that was started by `serve` ends when its standard input does,
+//! so that no door outlives the process that looks after it.
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::Duration;
+
+use axum::extract::State;
+use axum::http::StatusCode;
+use axum::{Router, routing::get};
+use tokio::io::AsyncReadExt;
+use tokio::net::TcpListener;
+use tokio::signal::unix::{SignalKind, signal};
+use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
+use tracing::{error, info, warn};
+
+use sealpost_gateway::deliver::Reporter;
+use sealpost_gateway::smtp;
+use sealpost_gateway::{deliver, queue};
+use sealpost_vault::bell::{self, Listener};
+use sealpost_vault::clock::Clock;
+use sealpost_vault::db::{Db, Schema};
+use sealpost_vault::letters::publish_certificate;
+
+use crate::configuration::Configuration;
+use crate::exit::Failure;
+use crate::{parts, sandbox, tls};
+
+/// How long a graceful stop may take.
+const PATIENCE: Duration = Duration::from_secs(40);
+
+/// Who looks after this process.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Keeper {
+    /// systemd or a person: ends on a signal.
+    Nobody,
+    /// `sealpost serve`: ends on a signal, and when standard input ends.
+    Supervisor,
+}
+
+/// Cancelled by SIGTERM or SIGINT, and by the end of standard input where a supervisor holds it.
+pub fn stop_signal(keeper: Keeper) -> Result<CancellationToken, Failure> {
+    let stop = CancellationToken::new();
+    let (mut terminate, mut interrupt) = (
+        signal(SignalKind::terminate()).map_err(Failure::system)?,
+        signal(SignalKind::interrupt()).map_err(Failure::system)?,
+    );
+    let token = stop.clone();
+    tokio::spawn(async move {
+        let supervisor_gone = async {
+            match keeper {
+                Keeper::Nobody => std::future::pending().await,
+                Keeper::Supervisor => {
+                    let mut byte = [0; 1];
+                    let _ = tokio::io::stdin().read(&mut byte).await;
+                }
+            }
+        };
+        tokio::select! {
+            _ = terminate.recv() => {}
+            _ = interrupt.recv() => {}
+            () = supervisor_gone => {}
+        }
+        token.cancel();
+    });
+    Ok(stop)
+}
+
+async fn listen(address: SocketAddr) -> Result<TcpListener, Failure> {
+    TcpListener::bind(address).await.map_err(|cause| Failure::unavailable(format!("can't listen on {address}: {cause}")))
+}
+
+fn say_ready(keeper: Keeper, door: &str) {
+    info!(door, "open");
+    match keeper {
+        Keeper::Supervisor => println!("ready"),
+        Keeper::Nobody => tell_systemd(&[sd_notify::NotifyState::Ready]),
+    }
+}
+
+/// Tells systemd, if it listens.
+pub fn tell_systemd(states: &[sd_notify::NotifyState<'_>]) {
+    if let Err(cause) = sd_notify::notify(states) {
+        warn!(%cause, "systemd could not be told");
+    }
+}
+
+/// Runs the gateway until it is told to stop.
+pub async fn gateway(configuration: &Configuration, keeper: Keeper) -> Result<(), Failure> {
+    let stop = stop_signal(keeper)?;
+    let clock = Clock::system();
+    let (gateway, queue) = parts::gateway(configuration, clock.clone()).await?;
+    let gateway = Arc::new(gateway);
+    gateway.sweep().await?;
+    let keyring = gateway.keyring();
+    publish_certificate(gateway.vault(), &keyring.fingerprint_hex(), &keyring.certificate(), clock.now()).await?;
+
+    let smtp_tls = match (&configuration.smtp.certificate, &configuration.smtp.key) {
+        (Some(certificate), Some(key)) => {
+            Some(tls::server_config(certificate, key).map_err(Failure::configuration)?)
+        }
+        _ => None,
+    };
+    let settings = Arc::new(smtp::Settings {
+        hostname: configuration.smtp.hostname.clone(),
+        networks: configuration.smtp.networks.clone(),
+        max_size: configuration.smtp.max_size,
+        ..smtp::Settings::default()
+    });
+    let inside = listen(configuration.smtp.listen).await?;
+    let returns = match configuration.smtp.returns_listen {
+        Some(address) => Some(listen(address).await?),
+        None => None,
+    };
+    let health = match configuration.smtp.health_listen {
+        Some(address) => Some(listen(address).await?),
+        None => None,
+    };
+    let reporter = Reporter {
+        hostname: configuration.smtp.hostname.clone(),
+        postmaster: configuration.mail.postmaster.clone(),
+        from: configuration.mail.from.clone(),
+        organisation: configuration.organisation.name.clone(),
+    };
+
+    let tasks = TaskTracker::new();
+    let bell = Listener::bind(&configuration.vault_directory(), bell::Door::Gateway);
+    for _ in 0..configuration.gateway_settings().heavy.max(2) {
+        tasks.spawn(Arc::clone(&gateway).work(stop.clone()));
+    }
+    tasks.spawn(Arc::clone(&gateway).answer_errands(bell, stop.clone()));
+    tasks.spawn(Arc::clone(&gateway).keep_dates(stop.clone()));
+    tasks.spawn(deliver::run(
+        queue.clone(),
+        Arc::new(configuration.hops()?),
+        Arc::clone(&gateway),
+        reporter,
+        stop.clone(),
+    ));
+    tasks.spawn(smtp::serve(
+        inside,
+        smtp::Door::Inside,
+        Arc::clone(&settings),
+        smtp_tls.clone(),
+        Arc::clone(&gateway),
+        clock.clone(),
+        stop.clone(),
+    ));
+    if let Some(returns) = returns {
+        tasks.spawn(smtp::serve(returns, smtp::Door::Returns, settings, smtp_tls, Arc::clone(&gateway), clock, stop.clone()));
+    }
+    if let Some(health) = health {
+        tasks.spawn(answer_health(health, queue, stop.clone()));
+    }
+    say_ready(keeper, "gateway");
+    stop.cancelled().await;
+    wind_up(tasks).await;
+    Ok(())
+}
+
+async fn wind_up(tasks: TaskTracker) {
+    tasks.close();
+    if tokio::time::timeout(PATIENCE, tasks.wait()).await.is_err() {
+        warn!("stopped before everything was finished; what was begun is taken up at the next start");
+    }
+}
+
+/// `/health`: the process lives. `/ready`: its store takes a write.
+async fn answer_health(listener: TcpListener, queue: queue::Queue, stop: CancellationToken) {
+    async fn ready(State(queue): State<queue::Queue>) -> (StatusCode, &'static str) {
+        match queue.ping().await {
+            Ok(()) => (StatusCode::OK, "ready\n"),
+            Err(cause) => {
+                error!(%cause, "not ready");
+                (StatusCode::SERVICE_UNAVAILABLE, "not ready\n")
+            }
+        }
+    }
+    let routes = Router::new().route("/health", get(async || "ok\n")).route("/ready", get(ready)).with_state(queue);
+    let served = axum::serve(listener, routes).with_graceful_shutdown(stop.cancelled_owned()).await;
+    if let Err(cause) = served {
+        error!(%cause, "health is no longer answered");
+    }
+}
+
+/// Runs the portal until it is told to stop, locked out of everything but the vault.
+pub async fn portal(configuration: &Configuration, keeper: Keeper) -> Result<(), Failure> {
+    let stop = stop_signal(keeper)?;
+    let tls = match (&configuration.portal.certificate, &configuration.portal.key) {
+        (Some(certificate), Some(key)) => {
+            Some(tls::server_config(certificate, key).map_err(Failure::configuration)?)
+        }
+        _ => None,
+    };
+    let listener = listen(configuration.portal.listen).await?;
+    let settings =
+        sealpost_portal::Settings::new(configuration.organisation.clone()).map_err(Failure::configuration)?;
+    sandbox::confine_portal(configuration)?;
+    let vault = Db::connect(&configuration.vault_url(), Schema::Vault).await?;
+    let blobs = configuration.vault_blobs()?;
+    say_ready(keeper, "portal");
+    sealpost_portal::serve(
+        listener,
+        tls,
+        vault,
+        blobs,
+        &configuration.vault_directory(),
+        settings,
+        Clock::system(),
+        stop,
+    )
+    .await
+    .map_err(Failure::unavailable)
+}

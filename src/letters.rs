@@ -1,0 +1,147 @@
+//! `sealpost letters`: look after sealed letters. Contents can't be shown: nobody but their readers can open them.
+
+use std::path::Path;
+
+use clap::{Args, Subcommand};
+
+use sealpost_gateway::expiry::Withdrawal;
+use sealpost_gateway::pickups::{self, Pickup};
+use sealpost_vault::clock::Clock;
+use sealpost_vault::id::{LetterId, PickupId};
+
+use crate::configuration::Configuration;
+use crate::exit::Failure;
+use crate::logging::time;
+use crate::parts;
+
+#[derive(Args)]
+pub struct LettersCommand {
+    #[command(subcommand)]
+    action: Action,
+}
+
+#[derive(Subcommand)]
+enum Action {
+    /// List letters, newest first: one line per reader
+    List {
+        /// At most so many lines
+        #[arg(long, default_value_t = 100)]
+        limit: u16,
+        /// As JSON, one line per reader
+        #[arg(long)]
+        json: bool,
+    },
+    /// Show a letter, or one reader's way to it
+    Show {
+        /// A letter's or a pickup's id
+        id: String,
+    },
+    /// Send the notification again; possible until the letter was opened or has ended
+    Resend {
+        /// A letter's or a pickup's id
+        id: String,
+    },
+    /// Take a letter back: it is destroyed at once
+    #[command(long_about = "Take a letter back: it is destroyed at once.\n\n\
+        With a letter's id for all its readers, with a pickup's id for one of them. Who has read it has read it; nobody can \
+        read it from now on. What backups have of it stays sealed.")]
+    Withdraw {
+        /// A letter's or a pickup's id
+        id: String,
+    },
+}
+
+impl LettersCommand {
+    pub async fn run(&self, config: &Path) -> Result<(), Failure> {
+        let configuration = Configuration::load(config)?;
+        let (gateway, _) = parts::gateway(&configuration, Clock::system()).await?;
+        match &self.action {
+            Action::List { limit, json } => {
+                let found = pickups::list(gateway.own_store(), i64::from(*limit)).await?;
+                if !json && found.is_empty() {
+                    println!("no letters");
+                }
+                for pickup in found {
+                    if *json {
+                        println!("{}", as_json(&pickup));
+                    } else {
+                        println!(
+                            "{}  {}  {:<11}  {}  {} -> {}",
+                            pickup.letter_id, pickup.pickup_id, pickup.state, time(pickup.created_at), pickup.sender, pickup.reader
+                        );
+                    }
+                }
+            }
+            Action::Show { id } => {
+                for pickup in find(&gateway, id).await? {
+                    show(&pickup);
+                }
+            }
+            Action::Resend { id } => {
+                for pickup in find(&gateway, id).await? {
+                    if gateway.resend(&pickup).await? {
+                        println!("{}: queued again for {}", pickup.pickup_id, pickup.reader);
+                    } else {
+                        return Err(Failure::usage(format!(
+                            "{}: can't be sent again, it is {}: its link isn't kept any more. Ask the sender to write again.",
+                            pickup.pickup_id, pickup.state
+                        )));
+                    }
+                }
+            }
+            Action::Withdraw { id } => {
+                let what = match find(&gateway, id).await?.first() {
+                    Some(pickup) if pickup.letter_id.to_string() == id.to_lowercase() => Withdrawal::Letter(pickup.letter_id),
+                    Some(pickup) => Withdrawal::Pickup(pickup.pickup_id),
+                    None => return Err(unknown(id)),
+                };
+                match gateway.withdraw(what).await? {
+                    0 => println!("had ended before: nothing to destroy"),
+                    readers => println!("destroyed for {readers} reader(s)"),
+                }
+            }
+        }
+        Ok(())
+    }
+}
+
+fn unknown(id: &str) -> Failure {
+    Failure::usage(format!("{id}: no such letter or pickup"))
+}
+
+async fn find(gateway: &sealpost_gateway::Gateway, id: &str) -> Result<Vec<Pickup>, Failure> {
+    let letter: LetterId = id.parse().map_err(|_| unknown(id))?;
+    let found = pickups::of_letter(gateway.own_store(), letter).await?;
+    if !found.is_empty() {
+        return Ok(found);
+    }
+    let pickup = pickups::find(gateway.own_store(), PickupId::from_bytes(*letter.bytes())).await?;
+    pickup.map(|pickup| vec![pickup]).ok_or_else(|| unknown(id))
+}
+
+fn show(pickup: &Pickup) {
+    let when = |seconds| if seconds == 0 { "not yet".to_owned() } else { time(seconds) };
+    println!("letter        {}", pickup.letter_id);
+    println!("pickup        {}", pickup.pickup_id);
+    println!("conversation  {}", pickup.conversation_id);
+    println!("state         {}", pickup.state);
+    println!("from          {}", pickup.sender);
+    println!("for           {}", pickup.delivery);
+    println!("message       {}", pickup.origin);
+    println!("sealed        {}", time(pickup.created_at));
+    println!("released      {}", when(pickup.released_at));
+    println!("opened        {}", when(pickup.opened_at));
+    println!("answered      {}", when(pickup.answered_at));
+    println!("expires       {}", time(pickup.expires_at));
+    println!("resend        {}", if pickup.kept_link.is_empty() { "no longer possible" } else { "possible" });
+    println!();
+}
+
+fn as_json(pickup: &Pickup) -> serde_json::Value {
+    serde_json::json!({
+        "letter": pickup.letter_id, "pickup": pickup.pickup_id, "conversation": pickup.conversation_id, "state": pickup.state,
+        "from": pickup.sender.to_string(), "for": pickup.delivery.to_string(), "message": pickup.origin,
+        "created": pickup.created_at, "released": pickup.released_at, "opened": pickup.opened_at,
+        "answered": pickup.answered_at, "expires": pickup.expires_at,
+    })
+}

@@ -1,0 +1,55 @@
+//! Parts put together from the configuration: stores, keyring, gateway. Used by the doors and by the administrator's commands.
+
+use std::sync::Arc;
+
+use sealpost_gateway::Gateway;
+use sealpost_gateway::keyring::Keyring;
+use sealpost_gateway::pipeline::Stores;
+use sealpost_gateway::queue::Queue;
+use sealpost_vault::bell::{Door, Ringer};
+use sealpost_vault::clock::Clock;
+use sealpost_vault::db::{Db, Schema};
+
+use crate::configuration::Configuration;
+use crate::exit::Failure;
+
+/// Connects both stores and brings their schemas up to date.
+pub async fn stores(configuration: &Configuration) -> Result<Stores, Failure> {
+    for directory in [configuration.vault_directory(), configuration.gateway_directory()] {
+        private_directory(&directory)?;
+    }
+    let vault = Db::connect(&configuration.vault_url(), Schema::Vault).await?;
+    let own = Db::connect(&configuration.gateway_url(), Schema::Gateway).await?;
+    vault.migrate().await?;
+    own.migrate().await?;
+    Ok(Stores { vault, vault_blobs: configuration.vault_blobs()?, own, own_blobs: configuration.gateway_blobs()? })
+}
+
+/// A directory that only its owner can enter.
+fn private_directory(path: &std::path::Path) -> Result<(), Failure> {
+    use std::os::unix::fs::DirBuilderExt;
+    std::fs::DirBuilder::new()
+        .recursive(true)
+        .mode(0o700)
+        .create(path)
+        .map_err(|cause| Failure::system(format!("{}: {cause}", path.display())))
+}
+
+/// The gateway with everything that it holds.
+pub async fn gateway(configuration: &Configuration, clock: Clock) -> Result<(Gateway, Queue), Failure> {
+    let keyring = Arc::new(Keyring::load(&configuration.keys.directory)?);
+    let policy = configuration.policy()?;
+    let stores = stores(configuration).await?;
+    let queue = Queue::new(stores.own.clone(), stores.own_blobs.clone(), Arc::clone(&keyring), clock.clone());
+    let gateway = Gateway::new(
+        configuration.gateway_settings(),
+        keyring,
+        policy,
+        configuration.letterhead(),
+        stores,
+        queue.clone(),
+        Ringer::new(&configuration.vault_directory(), Door::Portal),
+        clock,
+    );
+    Ok((gateway, queue))
+}

@@ -1,0 +1,171 @@
+//! `sealpost serve`: both doors as child processes that are looked after, or one door in this process.
+//!
+//! The supervisor migrates the stores first, starts each door with the same executable, starts a door again that ended
+//! (later and later), tells systemd when both are open, and ends both when it ends.
+
+use std::path::{Path, PathBuf};
+use std::process::Stdio;
+use std::time::{Duration, Instant};
+
+use clap::{Args, ValueEnum};
+use tokio::io::{AsyncBufReadExt, BufReader};
+use tokio::process::{Child, ChildStdin, Command};
+use tokio::sync::mpsc;
+use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
+use tracing::{error, info};
+
+use sealpost_gateway::keyring::Keyring;
+
+use crate::configuration::Configuration;
+use crate::doors::{self, Keeper};
+use crate::exit::Failure;
+use crate::parts;
+
+#[derive(Args)]
+pub struct Serve {
+    /// Run one door only, in this process
+    #[arg(value_enum)]
+    door: Option<Door>,
+    /// End when standard input ends (set by the supervisor)
+    #[arg(long, hide = true)]
+    supervised: bool,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum Door {
+    /// SMTP in, sealing, delivery; holds the keys
+    Gateway,
+    /// HTTP for readers' browsers; holds no key
+    Portal,
+}
+
+impl Door {
+    fn word(self) -> &'static str {
+        match self {
+            Self::Gateway => "gateway",
+            Self::Portal => "portal",
+        }
+    }
+}
+
+/// Waits before a door is started again, doubled up to the second.
+const AGAIN: (Duration, Duration) = (Duration::from_millis(500), Duration::from_secs(30));
+/// A door that was open this long starts with the first wait again.
+const STEADY: Duration = Duration::from_secs(60);
+
+impl Serve {
+    pub async fn run(&self, config: &Path) -> Result<(), Failure> {
+        let configuration = Configuration::load(config)?;
+        let keeper = if self.supervised { Keeper::Supervisor } else { Keeper::Nobody };
+        match self.door {
+            Some(Door::Gateway) => doors::gateway(&configuration, keeper).await,
+            Some(Door::Portal) => doors::portal(&configuration, keeper).await,
+            None => {
+                let stop = doors::stop_signal(Keeper::Nobody)?;
+                both(&configuration, stop, || {
+                    doors::tell_systemd(&[sd_notify::NotifyState::Ready]);
+                })
+                .await
+            }
+        }
+    }
+}
+
+/// Runs both doors until `stop`; `opened` is called once, when both are open.
+pub async fn both(
+    configuration: &Configuration,
+    stop: CancellationToken,
+    opened: impl FnOnce(),
+) -> Result<(), Failure> {
+    // Refuses without keys before anything is started, and brings the schemas up to date in one process.
+    drop(Keyring::load(&configuration.keys.directory)?);
+    configuration.policy()?;
+    drop(parts::stores(configuration).await?);
+    let (open, mut opening) = mpsc::channel(8);
+    let tasks = TaskTracker::new();
+    for door in [Door::Gateway, Door::Portal] {
+        tasks.spawn(look_after(door, configuration.path().to_owned(), open.clone(), stop.clone()));
+    }
+    let mut waiting = vec![Door::Gateway, Door::Portal];
+    let mut opened = Some(opened);
+    loop {
+        tokio::select! {
+            Some(door) = opening.recv() => {
+                waiting.retain(|other| *other != door);
+                if waiting.is_empty() && let Some(opened) = opened.take() {
+                    opened();
+                }
+            }
+            () = stop.cancelled() => break,
+        }
+    }
+    doors::tell_systemd(&[sd_notify::NotifyState::Stopping]);
+    tasks.close();
+    tasks.wait().await;
+    info!("stopped");
+    Ok(())
+}
+
+async fn look_after(door: Door, config: PathBuf, open: mpsc::Sender<Door>, stop: CancellationToken) {
+    let (first, longest) = AGAIN;
+    let mut wait = first;
+    while !stop.is_cancelled() {
+        let started = Instant::now();
+        match start(door, &config) {
+            Ok((mut child, stdin)) => {
+                if let Some(stdout) = child.stdout.take() {
+                    let open = open.clone();
+                    tokio::spawn(async move {
+                        let mut lines = BufReader::new(stdout).lines();
+                        while let Ok(Some(line)) = lines.next_line().await {
+                            if line == "ready" {
+                                let _ = open.send(door).await;
+                            }
+                        }
+                    });
+                }
+                tokio::select! {
+                    ended = child.wait() => {
+                        error!(door = door.word(), ?ended, "a door ended by itself and is started again");
+                    }
+                    () = stop.cancelled() => {
+                        // The end of its standard input tells it to finish what it has begun.
+                        drop(stdin);
+                        if tokio::time::timeout(Duration::from_secs(45), child.wait()).await.is_err() {
+                            error!(door = door.word(), "did not stop in time and is killed");
+                            let _ = child.kill().await;
+                        }
+                        return;
+                    }
+                }
+            }
+            Err(cause) => error!(door = door.word(), %cause, "can't be started"),
+        }
+        if started.elapsed() >= STEADY {
+            wait = first;
+        }
+        tokio::select! {
+            () = tokio::time::sleep(wait) => {}
+            () = stop.cancelled() => return,
+        }
+        wait = wait.saturating_mul(2).min(longest);
+    }
+}
+
+fn start(door: Door, config: &Path) -> std::io::Result<(Child, Option<ChildStdin>)> {
+    let mut child = Command::new(std::env::current_exe()?)
+        .arg("--config")
+        .arg(config)
+        .args(["serve", door.word(), "--supervised"])
+        // systemd is told by the supervisor alone
+        .env_remove("NOTIFY_SOCKET")
+        // a signal to the terminal's process group reaches the supervisor, which stops its doors in order
+        .process_group(0)
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .kill_on_drop(true)
+        .spawn()?;
+    let stdin = child.stdin.take();
+    Ok((child, stdin))
+}

@@ -23,6 +23,8 @@ use crate::queue::Undeliverable;
 
 /// How often the jobs look.
 const EVERY: Duration = Duration::from_secs(60);
+/// In seconds: a letter that nobody was notified of after so long never will be by the same attempt.
+const SWEEP_AFTER: Time = 3_600;
 
 /// What can be withdrawn.
 #[derive(Clone, Copy, Debug)]
@@ -36,9 +38,6 @@ pub enum Withdrawal {
 impl Gateway {
     /// Runs the jobs that keep printed dates, until `stop`.
     pub async fn keep_dates(self: Arc<Self>, stop: CancellationToken) {
-        if let Err(cause) = self.sweep_vault().await {
-            error!(%cause, "letters that a crash left in the vault could not be swept");
-        }
         while !stop.is_cancelled() {
             let now = self.clock.now();
             match self.expire(now).await {
@@ -125,9 +124,11 @@ impl Gateway {
     }
 
     /// At a start: letters in the vault that the own store doesn't know were left by a crash between the two commits.
-    async fn sweep_vault(&self) -> Result<(), StoreError> {
+    /// Young ones are left alone: another gateway may be about to commit them.
+    pub async fn sweep(&self) -> Result<(), StoreError> {
+        let sealed_before = self.clock.now().saturating_sub(SWEEP_AFTER);
         let living = pickups::living_letters(&self.stores.own).await?;
-        for letter in letters::letter_ids(&self.stores.vault).await? {
+        for letter in letters::older_than(&self.stores.vault, sealed_before).await? {
             if !living.contains(&letter) {
                 info!(%letter, "swept from the vault: nobody was notified of it");
                 letters::destroy(&self.stores.vault, &self.stores.vault_blobs, letter).await?;

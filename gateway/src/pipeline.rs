@@ -113,6 +113,24 @@ impl Gateway {
         }
     }
 
+    pub fn keyring(&self) -> &Keyring {
+        &self.keyring
+    }
+
+    /// The store that the portal shares.
+    pub fn vault(&self) -> &Db {
+        &self.stores.vault
+    }
+
+    /// The gateway's own store.
+    pub fn own_store(&self) -> &Db {
+        &self.stores.own
+    }
+
+    pub fn spool(&self) -> &Spool {
+        &self.spool
+    }
+
     pub(crate) fn is_inside(&self, address: &EmailAddress) -> bool {
         self.settings.inside_domains.iter().any(|domain| domain == address.domain())
     }
@@ -326,7 +344,18 @@ impl Intake for Gateway {
     }
 
     async fn ready(&self) -> Result<(), Rejection> {
-        Ok(())
+        // A message that begins must find room to end; what is sealed needs more than what came in.
+        match rustix::fs::statvfs(&self.settings.state_directory) {
+            Ok(disk) if disk.f_bavail.saturating_mul(disk.f_frsize) < self.settings.free_space_floor => {
+                warn!("too little free space: mail is put off");
+                Err(Rejection::STORAGE_FULL)
+            }
+            Ok(_) => Ok(()),
+            Err(cause) => {
+                error!(%cause, "free space can't be told");
+                Err(Rejection::TEMPORARY)
+            }
+        }
     }
 
     async fn message(&self, message: ReceivedMessage) -> Result<(), Rejection> {

@@ -9,7 +9,7 @@ use sqlx::{Any, Row, Transaction};
 use crate::address::Identity;
 use crate::blobs::BlobStore;
 use crate::clock::Time;
-use crate::db::{Db, StoreError, met};
+use crate::db::{Db, StoreError};
 use crate::id::{ContentId, ConversationId, LetterId, PickupId};
 
 /// One sealed message, ready to be stored. Every packet is one SEIPDv2 packet.
@@ -256,18 +256,11 @@ pub async fn part(
     }
 }
 
-/// Whether the vault still has a letter: for the gateway's sweep of what a crash left behind.
-pub async fn letter_ids(db: &Db) -> Result<Vec<LetterId>, StoreError> {
-    let rows: Vec<(String,)> = sqlx::query_as("select letter_id from letters").fetch_all(db.reader()).await?;
-    rows.into_iter().map(|(id,)| id.parse().map_err(StoreError::from)).collect()
-}
-
-/// Moves a pickup's end (writer: gateway).
-pub async fn expire_at(db: &Db, pickup_id: PickupId, expires_at: Time) -> Result<(), StoreError> {
-    let done = sqlx::query("update pickups set expires_at = $1 where pickup_id = $2")
-        .bind(expires_at)
-        .bind(pickup_id.to_string())
-        .execute(db.writer())
+/// Letters sealed before `before` (reader: gateway): for its sweep of what a crash left behind.
+pub async fn older_than(db: &Db, before: Time) -> Result<Vec<LetterId>, StoreError> {
+    let rows: Vec<(String,)> = sqlx::query_as("select letter_id from letters where created_at < $1")
+        .bind(before)
+        .fetch_all(db.reader())
         .await?;
-    met(&done, 1)
+    rows.into_iter().map(|(id,)| id.parse().map_err(StoreError::from)).collect()
 }

@@ -1,7 +1,7 @@
 //! Every mail that Sealpost writes itself: notification and code to the reader, answer and reports to the staff.
 //!
 //! Each mail is a triple in `templates/mail/` (subject, text, HTML) that holds no sentence of its own: all of them come
-//! from [`sealpost_texts`]. lettre's builder makes the MIME frame; [`header`] makes every header value that carries
+//! from [`sealpost_texts`]. lettre's builder makes the MIME frame; `header` makes every header value that carries
 //! something from outside. Envelopes and sending are the queue's business.
 //!
 //! Security: no mail names the letter's subject except the answer, which goes to the sender's own mailbox. What comes
@@ -19,7 +19,7 @@ mod words;
 mod tests;
 
 pub use answer::{Answer, Assurance, Scan, answer};
-pub use code::{Code, code};
+pub use code::code;
 pub use notification::{FollowUp, Notification, notification};
 pub use report::{HeldAnswer, Original, expired, held_answer, undelivered};
 
@@ -106,11 +106,11 @@ impl Heading<'_> {
         if let Some(references) = header::references(self.references, self.in_reply_to) {
             builder = builder.raw_header(references);
         }
-        builder = builder.raw_header(header::plain("Content-Language", self.language.code()));
         Ok(match self.author {
             Author::Person => builder,
             // The second field is what Exchange heeds; `DR` and `NDR` stay out of it, because bounces are wanted.
             Author::Machine => builder
+                .raw_header(header::plain("Content-Language", self.language.code()))
                 .raw_header(header::plain("Auto-Submitted", "auto-generated"))
                 .raw_header(header::plain("X-Auto-Response-Suppress", "OOF, AutoReply, RN, NRN")),
         })

@@ -254,8 +254,7 @@ fn unusual_addresses_are_written_as_they_are() {
 fn code_is_in_the_body_and_nowhere_else() {
     let to = address("karl@mail.example");
     for language in Language::ALL {
-        let facts = Code { to: &to, code: "12345678", minutes: 10, language, message_id: "c1@mx.klinik.example" };
-        let bytes = code(&head(), &facts, NOW).unwrap();
+        let bytes = code(&head(), &to, "12345678", 10, language, "c1@mx.klinik.example", NOW).unwrap();
         keep("code", language, &bytes);
         let message = well_formed(&bytes);
         assert!(text(&message).contains("1234 5678"));
@@ -499,8 +498,7 @@ fn a_held_answer_names_the_command_that_sends_it() {
 fn dates_beyond_the_calendar_do_not_stop_a_mail() {
     let to = address("karl@mail.example");
     for now in [i64::MIN, -1, 0, i64::MAX] {
-        let facts = Code { to: &to, code: "12345678", minutes: 10, language: Language::En, message_id: "c@x.example" };
-        well_formed(&code(&head(), &facts, now).unwrap());
+        well_formed(&code(&head(), &to, "12345678", 10, Language::En, "c@x.example", now).unwrap());
     }
 }
 

@@ -37,7 +37,7 @@ mail-notification-genuine-call = Rufen Sie { $organisation } im Zweifel unter de
 mail-notification-without-title = Wenn sich der Link nicht öffnen lässt
 mail-notification-without = Gehen Sie zur Adresse des Portals und geben Sie Ihre E-Mail-Adresse und diesen Abholcode ein:
 mail-notification-full = Oder kopieren Sie den ganzen Link in die Adresszeile Ihres Browsers:
-mail-notification-answer = Um { $sender } zu antworten, öffnen Sie die Nachricht: Dort finden Sie eine Schaltfläche dafür.
+mail-notification-answer = Um zu antworten, öffnen Sie die Nachricht: Dort finden Sie eine Schaltfläche dafür.
 mail-notification-forward = Der Link ist nur für Sie bestimmt. Bitte leiten Sie diese E-Mail nicht weiter.
 
 mail-follow-up-subject = Eine weitere geschützte Nachricht von { $organisation }

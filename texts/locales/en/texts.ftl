@@ -37,7 +37,7 @@ mail-notification-genuine-call = If in doubt, call { $organisation } at the numb
 mail-notification-without-title = If the link doesn’t open
 mail-notification-without = Go to the portal’s address and type in your mail address and this pickup code:
 mail-notification-full = Or copy the whole link into your browser’s address bar:
-mail-notification-answer = To answer { $sender }, open the message: there is a button for it.
+mail-notification-answer = To answer, open the message: there is a button for it.
 mail-notification-forward = The link is meant for you alone. Please don’t forward this mail.
 
 mail-follow-up-subject = A further protected message from { $organisation }

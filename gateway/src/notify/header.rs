@@ -140,7 +140,9 @@ fn encoded_words(text: &str) -> String {
     let mut piece = String::new();
     for c in text.chars() {
         if piece.len() + c.len_utf8() > ENCODED {
-            words.push(std::mem::take(&mut piece));
+            // Between words where possible: some programs show a blank where one encoded word ends.
+            let rest = piece.rfind(' ').filter(|at| *at > 0).map(|at| piece.split_off(at)).unwrap_or_default();
+            words.push(std::mem::replace(&mut piece, rest));
         }
         piece.push(c);
     }

@@ -1,0 +1,44 @@
+//! The code mail: eight digits that prove who owns the mailbox.
+//!
+//! Security: the code isn't in the subject, which lock screens show and mail servers log.
+
+use sealpost_texts::Language;
+use sealpost_vault::address::EmailAddress;
+use sealpost_vault::clock::Time;
+
+use super::words::{Words, triple};
+use super::{Author, ComposeError, Heading, Letterhead};
+
+triple!(render, "mail/code.subject.txt", "mail/code.txt", "mail/code.html");
+
+/// The mail with the code: eight digits, valid for some minutes. The Message-ID comes without angle brackets.
+pub fn code(
+    head: &Letterhead,
+    to: &EmailAddress,
+    code: &str,
+    minutes: u32,
+    language: Language,
+    message_id: &str,
+    now: Time,
+) -> Result<Vec<u8>, ComposeError> {
+    let digits: String = code.chars().filter(char::is_ascii_digit).take(16).collect();
+    let (first, second) = digits.split_at_checked(digits.len() / 2).unwrap_or((&digits, ""));
+    let words = Words::new(&head.organisation, language)
+        .fact("code-first", first)
+        .fact("code-second", second)
+        .fact("minutes", minutes.to_string());
+    let triple = render(&words)?;
+    Heading {
+        author: Author::Machine,
+        name: words.value("organisation"),
+        from: &head.from,
+        to,
+        subject: triple.subject.clone(),
+        message_id,
+        in_reply_to: None,
+        references: &[],
+        language,
+        now,
+    }
+    .alternative(&triple)
+}

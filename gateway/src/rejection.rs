@@ -25,6 +25,11 @@ impl Rejection {
     pub const UNKNOWN_PARAMETER: Self = Self::new(555, "5.5.4", "Parameter not recognized");
     pub const NOT_IMPLEMENTED: Self = Self::new(502, "5.5.1", "Command not implemented");
     pub const BAD_SEQUENCE: Self = Self::new(503, "5.5.1", "Bad sequence of commands");
+    pub const NO_GREETING: Self = Self::new(503, "5.5.1", "Send EHLO or HELO first");
+    pub const ALREADY_TLS: Self = Self::new(503, "5.5.1", "TLS is already active");
+    pub const EARLY_TALKER: Self = Self::new(554, "5.5.1", "Protocol error: wait for the greeting");
+    pub const INJECTION: Self =
+        Self::new(554, "5.5.1", "Protocol error: nothing may follow STARTTLS before the handshake");
     pub const NO_RECIPIENTS: Self = Self::new(554, "5.5.1", "No valid recipients");
     pub const LINE_TOO_LONG: Self = Self::new(500, "5.5.6", "Line too long");
     pub const BARE_LINE_ENDING: Self = Self::new(554, "5.6.11", "Bare CR or LF is not allowed; lines end with CRLF");
@@ -43,9 +48,15 @@ impl Rejection {
     pub const TEMPORARY: Self = Self::new(451, "4.3.0", "Local error, try again later");
     pub const BUSY: Self = Self::new(421, "4.3.2", "Too many connections, try again later");
     pub const TIMEOUT: Self = Self::new(421, "4.4.2", "Timeout, closing the connection");
+    pub const TOO_SLOW: Self = Self::new(421, "4.4.2", "Too slow, closing the connection");
     pub const SHUTTING_DOWN: Self = Self::new(421, "4.3.2", "Shutting down, try again later");
     pub const TOO_MANY_ERRORS: Self = Self::new(421, "4.7.0", "Too many errors, closing the connection");
     pub const TLS_UNAVAILABLE: Self = Self::new(454, "4.7.0", "TLS not available");
+
+    /// Whether the connection ends with it (RFC 5321 3.8).
+    pub fn closes(&self) -> bool {
+        self.code == 421
+    }
 
     /// Whether the client may try again.
     pub fn is_temporary(&self) -> bool {

@@ -1,1 +1,94 @@
-//! Being written.
+//! The SMTP server: takes messages from an organisation's mail server and hands them to an [`Intake`].
+//!
+//! Our own, because no crate of the field ends lines and data only where the standard does, and that is what keeps two
+//! servers from disagreeing about where one message ends and the next begins (SMTP smuggling).
+//! The core does no I/O: [`line`] and [`data`] are fed byte slices, [`command`] parses, [`dialogue`] knows the order of
+//! things. Around it, [`wire`] reads and writes within limits, [`session`] holds one conversation, [`listener`] accepts.
+//!
+//! Security: everything here speaks with the network before anything is trusted. Every line, message, wait and count
+//! has a limit in [`Settings`]; what a client is told comes from [`crate::rejection`] and [`reply`] alone.
+//!
+//! Standards: RFC 5321, RFC 1870 (SIZE), RFC 2034 (ENHANCEDSTATUSCODES), RFC 2920 (PIPELINING), RFC 3207 (STARTTLS),
+//! RFC 6152 (8BITMIME).
+
+mod admission;
+mod command;
+mod data;
+mod dialogue;
+mod line;
+mod listener;
+mod memory;
+mod patience;
+mod reply;
+mod session;
+mod settings;
+mod wire;
+
+use std::fmt;
+use std::net::IpAddr;
+
+use sealpost_vault::id::QueueId;
+use sealpost_vault::{EmailAddress, Time};
+
+use crate::{Envelope, Rejection, ReversePath};
+
+pub use listener::serve;
+pub use settings::Settings;
+
+/// What a listener is for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Door {
+    /// Takes mail from the networks that may relay.
+    Inside,
+    /// Takes only bounces to our return addresses, from anybody.
+    Returns,
+}
+
+/// Who speaks.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Client {
+    pub address: IpAddr,
+    /// What it called itself: a name or an address literal, printable ASCII, not verified.
+    pub helo: String,
+    /// Whether the session is encrypted.
+    pub tls: bool,
+    pub door: Door,
+}
+
+/// A message as it came, not yet answered for.
+#[derive(Clone, PartialEq, Eq)]
+pub struct ReceivedMessage {
+    pub queue_id: QueueId,
+    pub envelope: Envelope,
+    pub client: Client,
+    pub received_at: Time,
+    /// Header and body: lines end with CRLF, dot-stuffing undone, no trace header of ours yet. May be empty.
+    pub bytes: Vec<u8>,
+}
+
+impl fmt::Debug for ReceivedMessage {
+    /// Without content.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("ReceivedMessage")
+            .field("queue_id", &self.queue_id)
+            .field("octets", &self.bytes.len())
+            .finish_non_exhaustive()
+    }
+}
+
+/// What stands behind the dialogue.
+pub trait Intake: Send + Sync + 'static {
+    /// Whether a message from `from` may go to `to`.
+    fn recipient(
+        &self,
+        client: &Client,
+        from: &ReversePath,
+        to: &EmailAddress,
+    ) -> impl Future<Output = Result<(), Rejection>> + Send;
+
+    /// Whether a message can be kept now; asked before the client is told to send it.
+    fn ready(&self) -> impl Future<Output = Result<(), Rejection>> + Send;
+
+    /// Takes the message over. `Ok` means that it is durable: the client will forget it.
+    fn message(&self, message: ReceivedMessage) -> impl Future<Output = Result<(), Rejection>> + Send;
+}

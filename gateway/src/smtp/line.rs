@@ -1,0 +1,175 @@
+//! Cuts the client's octets into command lines: CRLF ends a line, nothing else does.
+//!
+//! Does no I/O: whoever reads feeds slices of any length.
+//!
+//! Standards: RFC 5321 2.3.8 (line endings), 4.5.3.1.4 (512 octets).
+
+use crate::Rejection;
+
+/// Octets of a command line, CRLF included.
+const LIMIT: usize = 512;
+/// The same for commands with parameters: RFC 1870, RFC 6152 and later extensions each raise it a little.
+const LIMIT_WITH_PARAMETERS: usize = 1024;
+/// An overlong line is skipped up to here; who goes on has no command to give.
+const PATIENCE: usize = 64 * 1024;
+
+/// What a line turned out to be.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) enum Line {
+    /// Without its CRLF; holds no CR, LF or NUL.
+    Command(Vec<u8>),
+    /// A whole line that is refused; the next one may be fine.
+    Refused(Rejection),
+    /// Client and server no longer agree on where lines end: only closing is safe.
+    Broken(Rejection),
+}
+
+#[derive(Debug, Default)]
+enum State {
+    #[default]
+    Text,
+    AfterCr,
+}
+
+/// One line after the other.
+#[derive(Debug, Default)]
+pub(super) struct LineReader {
+    state: State,
+    text: Vec<u8>,
+    /// Octets of this line so far, kept or not.
+    seen: usize,
+    fault: Option<Rejection>,
+}
+
+impl LineReader {
+    /// Takes octets up to the end of one line, and says what is left of `bytes` after it.
+    pub fn feed<'a>(&mut self, bytes: &'a [u8]) -> (Option<Line>, &'a [u8]) {
+        let mut rest = bytes;
+        while let Some((&byte, after)) = rest.split_first() {
+            rest = after;
+            if let Some(line) = self.push(byte) {
+                return (Some(line), rest);
+            }
+        }
+        (None, rest)
+    }
+
+    fn push(&mut self, byte: u8) -> Option<Line> {
+        self.seen += 1;
+        match (&self.state, byte) {
+            (State::AfterCr, b'\n') => return Some(self.finish()),
+            (State::AfterCr, _) | (State::Text, b'\n') => return Some(Line::Broken(Rejection::BARE_LINE_ENDING)),
+            (State::Text, b'\r') => self.state = State::AfterCr,
+            (State::Text, 0) => self.fault = Some(Rejection::NUL),
+            (State::Text, _) if self.seen > self.limit() - 2 => {
+                self.fault.get_or_insert(Rejection::LINE_TOO_LONG);
+            }
+            (State::Text, _) => self.text.push(byte),
+        }
+        (self.seen > PATIENCE).then_some(Line::Broken(Rejection::LINE_TOO_LONG))
+    }
+
+    fn limit(&self) -> usize {
+        match self.text.first_chunk::<5>() {
+            Some(verb) if verb.eq_ignore_ascii_case(b"MAIL ") || verb.eq_ignore_ascii_case(b"RCPT ") => {
+                LIMIT_WITH_PARAMETERS
+            }
+            _ => LIMIT,
+        }
+    }
+
+    fn finish(&mut self) -> Line {
+        let Self { text, fault, .. } = std::mem::take(self);
+        fault.map_or(Line::Command(text), Line::Refused)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// All lines of `pieces`, fed one after the other.
+    fn read<'a>(pieces: impl IntoIterator<Item = &'a [u8]>) -> Vec<Line> {
+        let mut reader = LineReader::default();
+        let mut lines = Vec::new();
+        for piece in pieces {
+            let mut rest = piece;
+            while !rest.is_empty() {
+                let (line, after) = reader.feed(rest);
+                rest = after;
+                let broken = matches!(line, Some(Line::Broken(_)));
+                lines.extend(line);
+                if broken {
+                    return lines;
+                }
+            }
+        }
+        lines
+    }
+
+    fn command(text: &str) -> Line {
+        Line::Command(text.into())
+    }
+
+    #[test]
+    fn lines_at_every_split() {
+        let long = format!("NOOP {}\r\nQUIT\r\n", "x".repeat(600));
+        let bare = || Line::Broken(Rejection::BARE_LINE_ENDING);
+        let table: Vec<(&str, Vec<Line>)> = vec![
+            ("NOOP\r\n", vec![command("NOOP")]),
+            ("\r\n", vec![command("")]),
+            ("A\r\nB\r\nC", vec![command("A"), command("B")]),
+            ("NOOP\nQUIT\r\n", vec![bare()]),
+            ("NOOP\rQUIT\r\n", vec![bare()]),
+            ("NOOP\r\r\nQUIT\r\n", vec![bare()]),
+            ("NOOP\n\r\n", vec![bare()]),
+            ("\nNOOP\r\n", vec![bare()]),
+            ("A\r\nB\n", vec![command("A"), bare()]),
+            ("NO\0OP\r\nQUIT\r\n", vec![Line::Refused(Rejection::NUL), command("QUIT")]),
+            ("NOOP\r\0\n", vec![bare()]),
+            ("NOOP\0\n", vec![bare()]),
+            (&long, vec![Line::Refused(Rejection::LINE_TOO_LONG), command("QUIT")]),
+        ];
+        for (input, expected) in table {
+            let bytes = input.as_bytes();
+            assert_eq!(read(bytes.chunks(1)), expected, "byte by byte: {input:?}");
+            for at in 0..=bytes.len() {
+                let (head, tail) = bytes.split_at(at);
+                assert_eq!(read([head, tail]), expected, "{input:?} split at {at}");
+            }
+        }
+    }
+
+    #[test]
+    fn limits_are_exact() {
+        let check = |verb: &str, octets: usize, fits: bool| {
+            let line = format!("{verb}{}\r\n", "x".repeat(octets - verb.len() - 2));
+            assert_eq!(line.len(), octets);
+            let expected =
+                if fits { Line::Command(line.trim_end().into()) } else { Line::Refused(Rejection::LINE_TOO_LONG) };
+            assert_eq!(read([line.as_bytes()]), [expected], "{verb}{octets}");
+        };
+        check("NOOP ", 512, true);
+        check("NOOP ", 513, false);
+        check("MAIL ", 1024, true);
+        check("MAIL ", 1025, false);
+        check("rcpt ", 1024, true);
+        check("rcpt ", 1025, false);
+        check("MAILX", 513, false);
+    }
+
+    #[test]
+    fn endless_line_is_given_up_and_never_kept() {
+        let mut reader = LineReader::default();
+        let mut fed = 0;
+        loop {
+            let (line, _) = reader.feed(&[b'x'; 1024]);
+            fed += 1024;
+            assert!(reader.text.capacity() <= 2 * LIMIT_WITH_PARAMETERS);
+            match line {
+                None => assert!(fed <= PATIENCE),
+                Some(line) => break assert_eq!(line, Line::Broken(Rejection::LINE_TOO_LONG)),
+            }
+        }
+    }
+}

@@ -1,0 +1,73 @@
+//! What one listener allows, with defaults that suit a mail server beside us.
+
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
+use std::time::Duration;
+
+use ipnet::{IpNet, Ipv4Net, Ipv6Net};
+
+/// Names, networks and limits of a listener.
+#[derive(Clone, Debug)]
+pub struct Settings {
+    /// Our name in the greeting; `<postmaster>` without a domain belongs to it.
+    pub hostname: String,
+    /// Who may relay at [`super::Door::Inside`].
+    pub networks: Vec<IpNet>,
+    /// Octets of a message, as announced by SIZE.
+    pub max_size: usize,
+    pub max_recipients: usize,
+    /// Connections of this listener.
+    pub max_connections: usize,
+    /// Connections of one IPv4 address or one IPv6 /64.
+    pub max_per_client: usize,
+    /// Octets of all messages that are being received or judged at once.
+    pub max_memory: usize,
+    /// Refused commands in a session since its last accepted message.
+    pub max_errors: u32,
+    /// Commands that do nothing (NOOP, RSET, VRFY, EHLO) since the last accepted message; more count as errors.
+    pub max_idle_commands: u32,
+    /// How much longer each error's reply takes than the last one's.
+    pub error_delay: Duration,
+    /// How long a client is watched for talking before the greeting.
+    pub greet_wait: Duration,
+    /// For one command to arrive whole, for a reply to be taken, for a TLS handshake.
+    pub command_timeout: Duration,
+    /// For the next octets of a message.
+    pub data_timeout: Duration,
+    /// Octets per second that a message must average after `rate_grace`.
+    pub minimum_rate: u32,
+    pub rate_grace: Duration,
+    /// How long a message in transit may take to finish when we stop.
+    pub stop_grace: Duration,
+}
+
+impl Settings {
+    pub(super) fn may_relay(&self, address: IpAddr) -> bool {
+        self.networks.iter().any(|network| network.contains(&address))
+    }
+}
+
+impl Default for Settings {
+    fn default() -> Self {
+        Self {
+            hostname: "localhost".to_owned(),
+            networks: vec![
+                IpNet::V4(Ipv4Net::new_assert(Ipv4Addr::new(127, 0, 0, 0), 8)),
+                IpNet::V6(Ipv6Net::new_assert(Ipv6Addr::LOCALHOST, 128)),
+            ],
+            max_size: 50 * 1024 * 1024,
+            max_recipients: 1000, // RFC 5321 4.5.3.1.8 asks for at least 100
+            max_connections: 500,
+            max_per_client: 50,
+            max_memory: 1024 * 1024 * 1024,
+            max_errors: 20,
+            max_idle_commands: 100,
+            error_delay: Duration::from_millis(100),
+            greet_wait: Duration::from_millis(5),
+            command_timeout: Duration::from_secs(300), // RFC 5321 4.5.3.2.7
+            data_timeout: Duration::from_secs(180),    // RFC 5321 4.5.3.2.5
+            minimum_rate: 512,
+            rate_grace: Duration::from_secs(60),
+            stop_grace: Duration::from_secs(30),
+        }
+    }
+}

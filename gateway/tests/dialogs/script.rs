@@ -1,0 +1,189 @@
+//! The dialogue files.
+//!
+//! ```text
+//! # comment
+//! @ key value      a setting of the server: see `set`
+//! c -> TEXT        the client sends TEXT and CRLF; {x*600} repeats
+//! c ~> TEXT        the client sends TEXT as it is; \r \n \t \0 \\ are escapes
+//! c <- TEXT        the server's next line; * stands for anything
+//! c <> tls         the TLS handshake
+//! c <| closed      the server has said nothing more and closed
+//! c <| cut         the server has closed, perhaps with a TLS alert, but without a reply
+//! = accepted N     how many messages were accepted
+//! = from ADDRESS   of the last accepted message; <> is null
+//! = to A B C
+//! = body 8bitmime
+//! = tls yes
+//! = bytes TEXT     with the escapes of ~>
+//! ```
+
+use std::path::Path;
+use std::time::Duration;
+
+use sealpost_gateway::smtp::{Door, Settings};
+
+use crate::server::Mood;
+
+pub struct Script {
+    pub name: String,
+    pub settings: Settings,
+    pub door: Door,
+    pub tls: bool,
+    pub mood: Mood,
+    /// Means something only if texts arrive in one piece.
+    pub whole_only: bool,
+    pub steps: Vec<(usize, Step)>,
+}
+
+#[derive(Debug)]
+pub enum Step {
+    Send(Vec<u8>),
+    Expect(String),
+    Handshake,
+    Closed,
+    Cut,
+    Accepted(usize),
+    From(String),
+    To(Vec<String>),
+    Body(String),
+    Tls(bool),
+    Bytes(Vec<u8>),
+}
+
+impl Script {
+    pub fn read(path: &Path) -> Result<Self, String> {
+        let text = std::fs::read_to_string(path).map_err(|error| error.to_string())?;
+        Self::parse(&path.file_name().unwrap().to_string_lossy(), &text)
+    }
+
+    pub fn parse(name: &str, text: &str) -> Result<Self, String> {
+        let settings =
+            Settings { hostname: "gateway.example".into(), error_delay: Duration::ZERO, ..Settings::default() };
+        let mut script = Self {
+            name: name.into(),
+            settings,
+            door: Door::Inside,
+            tls: false,
+            mood: Mood::Willing,
+            whole_only: false,
+            steps: Vec::new(),
+        };
+        for (index, line) in text.lines().enumerate() {
+            let number = index + 1;
+            script.line(number, line).ok_or_else(|| format!("line {number} isn't understood: {line}"))?;
+        }
+        // Else a server that says too much or never lets go would go unnoticed.
+        if !script.steps.iter().any(|(_, step)| matches!(step, Step::Closed | Step::Cut)) {
+            return Err("a dialogue must see the connection closed".into());
+        }
+        Ok(script)
+    }
+
+    fn line(&mut self, number: usize, line: &str) -> Option<()> {
+        if line.is_empty() || line.starts_with('#') {
+            return Some(());
+        }
+        if let Some(setting) = line.strip_prefix("@ ") {
+            return self.set(setting);
+        }
+        let step = if let Some(text) = line.strip_prefix("c -> ") {
+            Step::Send([repeated(text).as_bytes(), b"\r\n"].concat())
+        } else if let Some(text) = line.strip_prefix("c ~> ") {
+            Step::Send(unescaped(&repeated(text))?)
+        } else if let Some(text) = line.strip_prefix("c <- ") {
+            Step::Expect(text.into())
+        } else if let Some(fact) = line.strip_prefix("= ") {
+            let (key, value) = fact.split_once(' ').unwrap_or((fact, ""));
+            match key {
+                "accepted" => Step::Accepted(value.parse().ok()?),
+                "from" => Step::From(value.trim_matches(['<', '>']).into()),
+                "to" => Step::To(value.split(' ').map(Into::into).collect()),
+                "body" => Step::Body(value.into()),
+                "tls" => Step::Tls(value == "yes"),
+                "bytes" => Step::Bytes(unescaped(&repeated(value))?),
+                _ => return None,
+            }
+        } else {
+            match line {
+                "c ->" => Step::Send(b"\r\n".to_vec()),
+                "c <> tls" => Step::Handshake,
+                "c <| closed" => Step::Closed,
+                "c <| cut" => Step::Cut,
+                _ => return None,
+            }
+        };
+        self.steps.push((number, step));
+        Some(())
+    }
+
+    fn set(&mut self, setting: &str) -> Option<()> {
+        let (key, value) = setting.split_once(' ').unwrap_or((setting, ""));
+        let count = || value.parse::<usize>().ok();
+        let milliseconds = || value.parse().ok().map(Duration::from_millis);
+        match key {
+            "tls" => self.tls = true,
+            "whole" => self.whole_only = true,
+            "door" => self.door = if value == "returns" { Door::Returns } else { Door::Inside },
+            "intake" => self.mood = Mood::parse(value)?,
+            "networks" => {
+                self.settings.networks = value.split(' ').map(|network| network.parse().ok()).collect::<Option<_>>()?;
+            }
+            "max-size" => self.settings.max_size = count()?,
+            "max-memory" => self.settings.max_memory = count()?,
+            "max-recipients" => self.settings.max_recipients = count()?,
+            "max-errors" => self.settings.max_errors = value.parse().ok()?,
+            "max-idle-commands" => self.settings.max_idle_commands = value.parse().ok()?,
+            "error-delay-ms" => self.settings.error_delay = milliseconds()?,
+            "greet-wait-ms" => self.settings.greet_wait = milliseconds()?,
+            "command-timeout-ms" => self.settings.command_timeout = milliseconds()?,
+            "data-timeout-ms" => self.settings.data_timeout = milliseconds()?,
+            "minimum-rate" => self.settings.minimum_rate = value.parse().ok()?,
+            "rate-grace-ms" => self.settings.rate_grace = milliseconds()?,
+            _ => return None,
+        }
+        Some(())
+    }
+}
+
+/// `a{xy*3}b` is `axyxyxyb`.
+fn repeated(text: &str) -> String {
+    let mut written = String::new();
+    let mut rest = text;
+    while let Some((before, after)) = rest.split_once('{') {
+        written.push_str(before);
+        let found = after.split_once('}').and_then(|(inside, after)| {
+            let (unit, times) = inside.rsplit_once('*')?;
+            Some((unit.repeat(times.parse().ok()?), after))
+        });
+        match found {
+            Some((expansion, after)) => {
+                written.push_str(&expansion);
+                rest = after;
+            }
+            None => {
+                written.push('{');
+                rest = after;
+            }
+        }
+    }
+    written + rest
+}
+
+fn unescaped(text: &str) -> Option<Vec<u8>> {
+    let mut bytes = Vec::new();
+    let mut source = text.bytes();
+    while let Some(byte) = source.next() {
+        bytes.push(match byte {
+            b'\\' => match source.next()? {
+                b'r' => b'\r',
+                b'n' => b'\n',
+                b't' => b'\t',
+                b'0' => 0,
+                b'\\' => b'\\',
+                _ => return None,
+            },
+            other => other,
+        });
+    }
+    Some(bytes)
+}

@@ -1,0 +1,138 @@
+//! A real server on a loopback port, with an intake that remembers.
+
+use std::net::SocketAddr;
+use std::sync::{Arc, Mutex};
+
+use rustls::pki_types::{CertificateDer, PrivateKeyDer};
+use rustls::{ClientConfig, RootCertStore, ServerConfig};
+use sealpost_gateway::smtp::{Client, Door, Intake, ReceivedMessage, Settings, serve};
+use sealpost_gateway::{Rejection, ReversePath};
+use sealpost_vault::{Clock, EmailAddress, Time};
+use tokio::net::TcpListener;
+use tokio::sync::Semaphore;
+use tokio::task::JoinHandle;
+use tokio_util::sync::CancellationToken;
+
+/// 2026-01-01.
+pub const NOW: Time = 1_767_225_600;
+
+/// How the intake takes what it is offered.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Mood {
+    Willing,
+    /// No space: says so before the data.
+    Full,
+    /// No space: finds out after the data.
+    FullAfterwards,
+    Policy,
+    /// Ends the connection.
+    Leaving,
+}
+
+impl Mood {
+    pub fn parse(word: &str) -> Option<Self> {
+        Some(match word {
+            "full" => Self::Full,
+            "full-afterwards" => Self::FullAfterwards,
+            "policy" => Self::Policy,
+            "leaving" => Self::Leaving,
+            _ => return None,
+        })
+    }
+}
+
+/// Refuses recipients named nobody, puts off those named later, keeps everything else.
+pub struct Remembering {
+    mood: Mood,
+    pub accepted: Mutex<Vec<ReceivedMessage>>,
+    /// A message is taken only with a permit.
+    pub gate: Semaphore,
+    /// One permit for each message that has come here.
+    pub offered: Semaphore,
+}
+
+impl Intake for Remembering {
+    async fn recipient(&self, _: &Client, _: &ReversePath, to: &EmailAddress) -> Result<(), Rejection> {
+        match to.local() {
+            "nobody" => Err(Rejection::NOT_A_RETURN),
+            "later" => Err(Rejection::TEMPORARY),
+            _ => Ok(()),
+        }
+    }
+
+    async fn ready(&self) -> Result<(), Rejection> {
+        if self.mood == Mood::Full { Err(Rejection::STORAGE_FULL) } else { Ok(()) }
+    }
+
+    async fn message(&self, message: ReceivedMessage) -> Result<(), Rejection> {
+        self.offered.add_permits(1);
+        self.gate.acquire().await.unwrap().forget();
+        match self.mood {
+            Mood::Willing => {
+                self.accepted.lock().unwrap().push(message);
+                Ok(())
+            }
+            Mood::Full | Mood::FullAfterwards => Err(Rejection::STORAGE_FULL),
+            Mood::Policy => Err(Rejection::POLICY),
+            Mood::Leaving => Err(Rejection::SHUTTING_DOWN),
+        }
+    }
+}
+
+pub struct Server {
+    pub address: SocketAddr,
+    pub intake: Arc<Remembering>,
+    pub stop: CancellationToken,
+    pub task: JoinHandle<()>,
+}
+
+/// Starts a server whose intake takes `permits` messages.
+pub async fn start(
+    settings: Settings,
+    door: Door,
+    tls: Option<Arc<ServerConfig>>,
+    mood: Mood,
+    permits: usize,
+) -> Server {
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let address = listener.local_addr().unwrap();
+    let intake = Arc::new(Remembering {
+        mood,
+        accepted: Mutex::default(),
+        gate: Semaphore::new(permits),
+        offered: Semaphore::new(0),
+    });
+    let stop = CancellationToken::new();
+    let clock = Clock::fixed(NOW);
+    let serving = serve(listener, door, Arc::new(settings), tls, Arc::clone(&intake), clock, stop.clone());
+    Server { address, intake, stop, task: tokio::spawn(serving) }
+}
+
+/// Both sides of a TLS connection to `gateway.example`.
+pub struct Tls {
+    pub server: Arc<ServerConfig>,
+    pub client: Arc<ClientConfig>,
+}
+
+impl Tls {
+    pub fn new() -> Self {
+        let made = rcgen::generate_simple_self_signed(["gateway.example".to_owned()]).unwrap();
+        let certificate: CertificateDer<'static> = made.cert.der().clone();
+        let key = PrivateKeyDer::try_from(made.signing_key.serialize_der()).unwrap();
+        let provider = Arc::new(rustls::crypto::ring::default_provider());
+        let server = ServerConfig::builder_with_provider(Arc::clone(&provider))
+            .with_safe_default_protocol_versions()
+            .unwrap()
+            .with_no_client_auth()
+            .with_single_cert(vec![certificate.clone()], key)
+            .unwrap();
+        let mut roots = RootCertStore::empty();
+        roots.add(certificate).unwrap();
+        let client = ClientConfig::builder_with_provider(provider)
+            .with_safe_default_protocol_versions()
+            .unwrap()
+            .with_root_certificates(roots)
+            .with_no_client_auth();
+        Self { server: Arc::new(server), client: Arc::new(client) }
+    }
+}

@@ -95,7 +95,7 @@ impl Gateway {
         let bytes = notify::answer(
             &self.letterhead,
             &notify::Answer {
-                reader: &pickup.delivery,
+                reader: &pickup.reader,
                 reply_address: &reply_address,
                 to: &pickup.sender,
                 subject: &opened.subject,

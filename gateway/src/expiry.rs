@@ -20,6 +20,7 @@ use crate::notify;
 use crate::pickups::{self, Pickup, State};
 use crate::pipeline::Gateway;
 use crate::queue::Undeliverable;
+use crate::returns::about;
 
 /// How often the jobs look.
 const EVERY: Duration = Duration::from_secs(60);
@@ -62,7 +63,7 @@ impl Gateway {
             let unread = pickup.opened_at == 0;
             let report = if unread {
                 let message_id = self.new_message_id()?;
-                let bytes = notify::expired(&self.letterhead, &self.about(&pickup), &message_id, now)
+                let bytes = notify::expired(&self.letterhead, &about(&pickup), &message_id, self.letterhead.organisation.language, now)
                     .map_err(|_| StoreError::Corrupt("a report that can't be written"))?;
                 Some(self.queue.place(self.report(&pickup, bytes)).await?)
             } else {

@@ -54,7 +54,15 @@ impl Gateway {
 
     /// Tells the sender that a notification can't be delivered.
     pub(crate) fn undelivered_report(&self, pickup: &Pickup, diagnosis: &str) -> Result<Mail, StoreError> {
-        let bytes = notify::undelivered(&self.letterhead, &self.about(pickup), diagnosis, &self.new_message_id()?, self.clock.now())
+        let original = about(pickup);
+        let bytes = notify::undelivered(
+            &self.letterhead,
+            &original,
+            diagnosis,
+            &self.new_message_id()?,
+            self.letterhead.organisation.language,
+            self.clock.now(),
+        )
             .map_err(|_| StoreError::Corrupt("a report that can't be written"))?;
         Ok(self.report(pickup, bytes))
     }
@@ -72,16 +80,16 @@ impl Gateway {
             lifetime: self.settings.queue_lifetime,
         }
     }
+}
 
-    /// What a report says of a pickup.
-    pub(crate) fn about<'a>(&self, pickup: &'a Pickup) -> notify::About<'a> {
-        notify::About {
-            sender: &pickup.sender,
-            reader: &pickup.delivery,
-            sent_at: pickup.created_at,
-            message_id: (!pickup.message_id.is_empty()).then_some(pickup.message_id.as_str()),
-            language: self.letterhead.organisation.language,
-        }
+/// What a report says of a pickup.
+pub(crate) fn about(pickup: &Pickup) -> notify::Original<'_> {
+    notify::Original {
+        sender: &pickup.sender,
+        recipient: &pickup.delivery,
+        sent_at: pickup.created_at,
+        message_id: (!pickup.message_id.is_empty()).then_some(pickup.message_id.as_str()),
+        references: &[],
     }
 }
 

@@ -27,6 +27,8 @@ mod wire;
 use std::fmt;
 use std::net::IpAddr;
 
+use serde::{Deserialize, Serialize};
+
 use sealpost_vault::id::QueueId;
 use sealpost_vault::{EmailAddress, Time};
 
@@ -36,7 +38,7 @@ pub use listener::serve;
 pub use settings::Settings;
 
 /// What a listener is for.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Door {
     /// Takes mail from the networks that may relay.
     Inside,
@@ -45,7 +47,7 @@ pub enum Door {
 }
 
 /// Who speaks.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Client {
     pub address: IpAddr,
     /// What it called itself: a name or an address literal, printable ASCII, not verified.

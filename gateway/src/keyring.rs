@@ -156,4 +156,4 @@ impl Keyring {
 }
 
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;

@@ -34,7 +34,7 @@ const PADDING_HEADER: u64 = 6;
 
 /// Bytes as one literal packet: binary, without file name and date.
 pub(super) fn literal(bytes: &[u8]) -> Result<Zeroizing<Vec<u8>>, SealError> {
-    let mut content = Zeroizing::new(Vec::with_capacity(bytes.len() + 64));
+    let mut content = Zeroizing::new(Vec::with_capacity(room(bytes)));
     let mut writer = LiteralWriter::new(Message::new(&mut *content)).build()?;
     writer.write_all(bytes)?;
     writer.finalize()?;
@@ -44,7 +44,7 @@ pub(super) fn literal(bytes: &[u8]) -> Result<Zeroizing<Vec<u8>>, SealError> {
 /// Bytes as literal data with one signature of the organisation around it.
 pub(super) fn signed(organisation: &Organisation, bytes: &[u8]) -> Result<Zeroizing<Vec<u8>>, SealError> {
     let signer = organisation.signer().ok_or(SealError::NoSigningKey)?;
-    let mut content = Zeroizing::new(Vec::with_capacity(bytes.len() + 1024));
+    let mut content = Zeroizing::new(Vec::with_capacity(room(bytes)));
     let signer = Signer::new(Message::new(&mut *content), signer)?
         .hash_algo(HashAlgorithm::SHA256)?
         .creation_time(organisation.time_of_signing())
@@ -81,6 +81,11 @@ pub(super) fn open_content(
     decryptor.read_to_end(&mut content)?;
     anyhow::ensure!(decryptor.message_processed(), "the message does not end");
     Ok(content)
+}
+
+/// Enough for the padded content: a vector that grows would leave copies of it behind.
+fn room(bytes: &[u8]) -> usize {
+    bytes.len() + bytes.len() / 8 + 2 * SMALLEST as usize
 }
 
 fn pad(content: &mut Vec<u8>) -> Result<(), SealError> {

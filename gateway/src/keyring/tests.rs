@@ -14,7 +14,8 @@ const NOW: Time = 1_750_000_000;
 /// A keyring and the directory that it lies in.
 pub(crate) fn keyring() -> (Keyring, TempDir) {
     let home = TempDir::new().unwrap();
-    let keyring = Keyring::create(&home.path().join("keys"), "Klinikum Süd (Haus 2)", "post@klinik.example", NOW).unwrap();
+    let keyring =
+        Keyring::create(&home.path().join("keys"), "Klinikum Süd (Haus 2)", "post@klinik.example", NOW).unwrap();
     (keyring, home)
 }
 
@@ -58,9 +59,10 @@ fn the_certificate_is_the_one_that_sealing_needs() {
     assert_eq!(cert.primary_key().key().pk_algo(), PublicKeyAlgorithm::Ed25519);
     assert_eq!(cert.fingerprint().as_bytes(), keyring.fingerprint());
     assert_eq!(cert.fingerprint().to_hex(), keyring.fingerprint_hex());
-    assert_eq!(cert.userids().map(|u| String::from_utf8_lossy(u.userid().value()).into_owned()).collect::<Vec<_>>(), [
-        "Klinikum Süd (Haus 2) <post@klinik.example>"
-    ]);
+    assert_eq!(
+        cert.userids().map(|u| String::from_utf8_lossy(u.userid().value()).into_owned()).collect::<Vec<_>>(),
+        ["Klinikum Süd (Haus 2) <post@klinik.example>"]
+    );
     let policy = StandardPolicy::new();
     let valid = cert.with_policy(&policy, None).unwrap();
     let primary = valid.primary_key().key_flags().unwrap();
@@ -128,7 +130,11 @@ fn what_is_wrong_with_the_files_is_said() {
     type Damage = fn(&Path);
     let cases: [(&str, Damage, &str); 13] = [
         ("all gone", |d| fs::remove_dir_all(d).unwrap(), "no keys in"),
-        ("emptied", |d| fs::read_dir(d).unwrap().for_each(|f| fs::remove_file(f.unwrap().path()).unwrap()), "no keys in"),
+        (
+            "emptied",
+            |d| fs::read_dir(d).unwrap().for_each(|f| fs::remove_file(f.unwrap().path()).unwrap()),
+            "no keys in",
+        ),
         ("root gone", |d| fs::remove_file(d.join("gateway-root")).unwrap(), "no notification can be sent again"),
         ("spool gone", |d| fs::remove_file(d.join("spool")).unwrap(), "not yet delivered"),
         ("certificate gone", |d| fs::remove_file(d.join("organisation")).unwrap(), "no letter that waits"),
@@ -137,7 +143,7 @@ fn what_is_wrong_with_the_files_is_said() {
         ("other format", |d| fs::write(d.join("format"), "??").unwrap(), "damaged"),
         ("cut", |d| cut(&d.join("spool")), "damaged"),
         ("one digit", |d| change(&d.join("gateway-root")), "damaged"),
-        ("mixed up", |d| drop(fs::copy(d.join("spool"), d.join("gateway-root")).unwrap()), "damaged"),
+        ("mixed up", mix_up, "damaged"),
         ("readable", |d| fs::set_permissions(d.join("spool"), Permissions::from_mode(0o640)).unwrap(), "mode 0640"),
         ("open directory", |d| fs::set_permissions(d, Permissions::from_mode(0o755)).unwrap(), "mode 0755"),
     ];
@@ -148,6 +154,10 @@ fn what_is_wrong_with_the_files_is_said() {
         let error = Keyring::load(&keys).err().map(|e| e.to_string()).unwrap_or_default();
         assert!(error.contains(said), "{name}: {error}");
     }
+}
+
+fn mix_up(keys: &Path) {
+    fs::copy(keys.join("spool"), keys.join("gateway-root")).unwrap();
 }
 
 fn cut(path: &Path) {

@@ -60,9 +60,8 @@ impl Binding<'_> {
     pub(super) fn derive(&self, link: &LinkSecret, share: &[u8; 32]) -> Result<(Password, Voice), SealError> {
         let halves = Zeroizing::new([link.bytes().as_slice(), share].concat());
         let bound: [&[u8]; 3] = [self.letter.bytes(), self.reader.as_str().as_bytes(), self.organisation];
-        let expand = |label| {
-            hkdf(self.pickup.bytes(), &halves, &ctx(label, &bound)?).map_err(|_| SealError::Derivation)
-        };
+        let expand =
+            |label| hkdf(self.pickup.bytes(), &halves, &ctx(label, &bound)?).map_err(|_| SealError::Derivation);
         let password = Password::from(URL_SAFE_NO_PAD.encode(expand("open")?.as_slice()));
         Ok((password, Voice::from_bytes(*expand("voice")?)))
     }

@@ -26,13 +26,8 @@ pub fn verify_opened(
     slip_packet: &[u8],
     mac: &[u8],
 ) -> Result<(), ReceiptError> {
-    let fields: [&[u8]; 5] = [
-        pickup.bytes(),
-        letter.bytes(),
-        reader.as_str().as_bytes(),
-        keyring.fingerprint(),
-        &sha256(slip_packet),
-    ];
+    let fields: [&[u8]; 5] =
+        [pickup.bytes(), letter.bytes(), reader.as_str().as_bytes(), keyring.fingerprint(), &sha256(slip_packet)];
     Ok(voice.verify(&ctx("say/opened", &fields)?, mac)?)
 }
 

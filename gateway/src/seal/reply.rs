@@ -127,9 +127,8 @@ pub fn open_reply(
         return Err(ReplyError::TooLong);
     }
     let session_key = session_key(keyring, key_packet)?;
-    let open = |n: usize, packet: &[u8]| {
-        open_content(&session_key, key_packet, packet).map_err(|_| ReplyError::Tampered(n))
-    };
+    let open =
+        |n: usize, packet: &[u8]| open_content(&session_key, key_packet, packet).map_err(|_| ReplyError::Tampered(n));
     let slip = read_slip(keyring, context, &open(0, slip)?)?;
 
     let [first, others @ ..] = slip.parts.as_slice() else { return Err(ReplyError::Malformed) };

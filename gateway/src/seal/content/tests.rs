@@ -118,13 +118,9 @@ fn only_literal_data_and_padding_are_taken() {
         message.write_all(&sealed(&key, b"inner"))?;
         message.finalize()
     });
-    for (name, packet) in [
-        ("compressed", compressed),
-        ("two", two),
-        ("marked", marked),
-        ("noise", noise),
-        ("twice", twice),
-    ] {
+    for (name, packet) in
+        [("compressed", compressed), ("two", two), ("marked", marked), ("noise", noise), ("twice", twice)]
+    {
         assert_eq!(data_packet(&packet), Ok(()), "{name}");
         assert!(open(&key, &packet).is_err(), "{name}");
     }

@@ -185,10 +185,14 @@ fn a_wrong_half_or_another_context_opens_nothing() {
     let cases = [
         ("the right one", password(pid.bytes(), &l, &s, lid.bytes(), a, &o), true),
         ("no link secret", password(pid.bytes(), &[0; 20], &s, lid.bytes(), a, &o), false),
-        ("another link secret", {
-            let link = LinkSecret::random().unwrap();
-            password(pid.bytes(), link.bytes(), &s, lid.bytes(), a, &o)
-        }, false),
+        (
+            "another link secret",
+            {
+                let link = LinkSecret::random().unwrap();
+                password(pid.bytes(), link.bytes(), &s, lid.bytes(), a, &o)
+            },
+            false,
+        ),
         ("no share", password(pid.bytes(), &l, &[0; 32], lid.bytes(), a, &o), false),
         ("another pickup", password(&other_id, &l, &s, lid.bytes(), a, &o), false),
         ("another letter", password(pid.bytes(), &l, &s, &other_id, a, &o), false),

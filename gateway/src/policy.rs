@@ -1,1 +1,144 @@
-//! Being written.
+//! Policy: what protects a message for one recipient, decided by rules that an administrator writes.
+//!
+//! Rules are tried in order; the first whose conditions all hold decides. Around them stand three things that no rule can
+//! undo by accident, because "must be protected" never becomes "plain":
+//! `X-Sealpost-Protect: openpgp` is refused unless a rule names it, and such a rule can't relay; `X-Sealpost-Protect: no` is
+//! heard only by a rule that names it; and a message that asks for protection but meets no rule is held, whatever the default.
+//!
+//! Security: clear text leaves only with a [`Clearance`], and only this module makes one. Addresses come from the envelope.
+
+mod condition;
+mod file;
+mod pattern;
+
+use sealpost_vault::EmailAddress;
+use serde::{Deserialize, Serialize};
+
+use crate::ReversePath;
+use crate::message::{Facts, Protect, Sensitivity, Tag};
+
+use condition::Conditions;
+pub use file::PolicyError;
+
+/// The rules, checked.
+pub struct Policy {
+    rules: Vec<Rule>,
+    default: Action,
+}
+
+struct Rule {
+    name: String,
+    when: Conditions,
+    then: Action,
+}
+
+/// What a rule says to do.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Action {
+    Relay,
+    Hold,
+    Refuse,
+}
+
+/// What policy decided for one recipient, and why.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Judgement {
+    pub treatment: Treatment,
+    /// The rule's name; see [`names`] for those that are always there.
+    pub rule: String,
+    /// What matched, such as `subject-tag "[secure]"`; empty for the default.
+    pub matched: Vec<String>,
+}
+
+/// What protects the message.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Treatment {
+    /// Passed on as it is.
+    Relay(Clearance),
+    /// Sealed for the portal.
+    Hold,
+    /// Refused at the door.
+    Reject,
+}
+
+/// The right of one message to leave in the clear. It is made here and nowhere else; the spool only brings it back.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Clearance {
+    rule: String,
+}
+
+impl Clearance {
+    /// The rule that gave it.
+    pub fn rule(&self) -> &str {
+        &self.rule
+    }
+}
+
+/// Names of judgements that no written rule made.
+pub mod names {
+    pub const DEFAULT: &str = "default";
+    /// OpenPGP was asked for, and there is none.
+    pub const NO_OPENPGP: &str = "no-openpgp";
+    /// Protection was asked for, and no rule said how.
+    pub const MARKED: &str = "marked";
+}
+
+impl Policy {
+    /// Reads a policy file.
+    ///
+    /// # Errors
+    /// The first thing wrong with it, with its line.
+    pub fn from_toml(text: &str) -> Result<Self, PolicyError> {
+        file::read(text)
+    }
+
+    /// The policy of a gateway without a policy file: what asks for protection is held, everything else passes.
+    pub fn built_in() -> Self {
+        let held = |name: &str, when: Conditions| Rule { name: name.to_owned(), when, then: Action::Hold };
+        let rules = vec![
+            held("subject-tag", Conditions { tags: Some(Tag::ALL.to_vec()), ..Conditions::default() }),
+            held(
+                "sensitivity",
+                Conditions {
+                    sensitivity: Some(vec![Sensitivity::Private, Sensitivity::CompanyConfidential]),
+                    ..Conditions::default()
+                },
+            ),
+            held("protect", Conditions { protect: Some(vec![Protect::Yes, Protect::Portal]), ..Conditions::default() }),
+        ];
+        Self { rules, default: Action::Relay }
+    }
+
+    /// Decides for one recipient of a message.
+    pub fn judge(&self, facts: &Facts, from: &ReversePath, to: &EmailAddress) -> Judgement {
+        let wants_openpgp = facts.protection() == Some(Protect::OpenPgp);
+        for rule in &self.rules {
+            if wants_openpgp && !rule.when.names_openpgp() {
+                continue;
+            }
+            if let Some(matched) = rule.when.matched(facts, from, to) {
+                return judgement(rule.then, &rule.name, matched);
+            }
+        }
+        if wants_openpgp {
+            return judgement(Action::Refuse, names::NO_OPENPGP, vec![condition::shown_protect(Protect::OpenPgp)]);
+        }
+        let marks = condition::marks(facts);
+        if self.default == Action::Relay && !marks.is_empty() {
+            return judgement(Action::Hold, names::MARKED, marks);
+        }
+        judgement(self.default, names::DEFAULT, Vec::new())
+    }
+}
+
+fn judgement(action: Action, rule: &str, matched: Vec<String>) -> Judgement {
+    let treatment = match action {
+        Action::Relay => Treatment::Relay(Clearance { rule: rule.to_owned() }),
+        Action::Hold => Treatment::Hold,
+        Action::Refuse => Treatment::Reject,
+    };
+    Judgement { treatment, rule: rule.to_owned(), matched }
+}
+
+#[cfg(test)]
+mod tests;

@@ -315,7 +315,8 @@ impl Gateway {
         if pickup.kept_link.is_empty() || !pickup.state.lives() {
             return Ok(false);
         }
-        let link = LinkSecret::from_bytes(&self.kept(KEEP_LINK, pickup, &pickup.kept_link)?)
+        let link = <[u8; 20]>::try_from(self.kept(KEEP_LINK, pickup, &pickup.kept_link)?.as_slice())
+            .map(LinkSecret::from_bytes)
             .map_err(|_| StoreError::Corrupt("a kept link secret"))?;
         let placed = self.queue.place(self.notification(pickup, &link, FollowUp::First)?).await?;
         let mut transaction = self.stores.own.begin().await?;
@@ -350,8 +351,9 @@ impl Gateway {
         if pickup.kept_voice.is_empty() {
             return Ok(None);
         }
-        let bytes = self.kept(KEEP_VOICE, pickup, &pickup.kept_voice)?;
-        Voice::from_bytes(&bytes).map(Some).map_err(|_| StoreError::Corrupt("a kept voice key"))
+        <[u8; 32]>::try_from(self.kept(KEEP_VOICE, pickup, &pickup.kept_voice)?.as_slice())
+            .map(|bytes| Some(Voice::from_bytes(bytes)))
+            .map_err(|_| StoreError::Corrupt("a kept voice key"))
     }
 
     // --- what readers do ---

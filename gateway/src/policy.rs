@@ -68,6 +68,11 @@ pub struct Clearance {
 }
 
 impl Clearance {
+    /// For recipients in the organisation's own domains: the message doesn't leave the organisation.
+    pub(crate) fn inside() -> Self {
+        Self { rule: names::INSIDE.to_owned() }
+    }
+
     /// The rule that gave it.
     pub fn rule(&self) -> &str {
         &self.rule
@@ -77,6 +82,8 @@ impl Clearance {
 /// Names of judgements that no written rule made.
 pub mod names {
     pub const DEFAULT: &str = "default";
+    /// The recipient is in one of the organisation's own domains.
+    pub const INSIDE: &str = "inside";
     /// OpenPGP was asked for, and there is none.
     pub const NO_OPENPGP: &str = "no-openpgp";
     /// Protection was asked for, and no rule said how.

@@ -109,7 +109,11 @@ async fn follow(stream: Box<dyn Both>, script: &str, contents: &mut Vec<Vec<u8>>
                     assert!(acceptor().accept(stream.into_inner()).await.is_err());
                     return;
                 }
-                "not tls" => stream.write_all(b"this is no handshake at all\r\n").await.unwrap(),
+                "not tls" => {
+                    // Not before the client's hello: what comes earlier counts as injected.
+                    stream.fill_buf().await.unwrap();
+                    stream.write_all(b"this is no handshake at all\r\n").await.unwrap();
+                }
                 "hang" => tokio::time::sleep(Duration::from_secs(5)).await,
                 "close" | "reset" => return,
                 "long line" => {

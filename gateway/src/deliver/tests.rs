@@ -9,7 +9,7 @@ const MAIL: &[u8] = b"Subject: Hello\r\n\r\n.dot\r\nbye\r\n";
 const TO: [&str; 1] = ["a@x.example"];
 
 fn client() -> Client {
-    let short = Duration::from_millis(600);
+    let short = Duration::from_secs(3);
     let timeouts = Timeouts {
         connect: short,
         greeting: short,
@@ -19,7 +19,7 @@ fn client() -> Client {
         block: short,
         end: short,
         quit: short,
-        whole: Duration::from_secs(10),
+        whole: Duration::from_secs(30),
     };
     Client::new("gw.klinik.example", Trust::with_roots(authority()).unwrap(), timeouts)
 }
@@ -66,7 +66,7 @@ async fn the_whole_dialogue() {
         < 250-hop
         < 250-PIPELINING
         < 250 SIZE 1000
-        > MAIL FROM:<anna@klinik.example> SIZE=31
+        > MAIL FROM:<anna@klinik.example> SIZE=29
         > RCPT TO:<a@x.example>
         > RCPT TO:<b@x.example>
         < 250 ok
@@ -87,8 +87,6 @@ async fn the_whole_dialogue() {
 
 #[tokio::test]
 async fn one_at_a_time_where_pipelining_is_not_offered() {
-    // The script answers each command before it reads the next; a pipelining client would be caught by `send`'s order of
-    // lines only if they were read together, so each step waits for its own line.
     let script = "< 220 hop
         > EHLO
         < 502 what is EHLO
@@ -184,9 +182,9 @@ async fn too_many_recipients_is_for_later() {
 async fn hops_that_break_off_or_babble() {
     const HELLO: &str = "< 220 hop\n> EHLO\n< 250 hop\n";
     const CONTENT: &str = "< 220 hop\n> EHLO\n< 250 hop\n> MAIL\n< 250 ok\n> RCPT\n< 250 ok\n> DATA\n< 354 go\n";
-    for (name, script, expected) in [
+    let cases = [
         ("closes at once", "close".to_owned(), "later 4.4.2"),
-        ("never greets", "hang".to_owned(), "later 4.4.2"),
+        ("never greets", "end".to_owned(), "later 4.4.2"),
         ("refuses the session for good", "< 554 5.7.1 go away\nend".to_owned(), "later 4.3.0"),
         ("too busy", "< 421 4.3.2 busy\nend".to_owned(), "later 4.3.2"),
         ("another protocol", "< HTTP/1.1 400 Bad Request\nend".to_owned(), "later 4.5.0"),
@@ -194,10 +192,10 @@ async fn hops_that_break_off_or_babble() {
         ("endless lines", "< 220 hop\n> EHLO\nmany lines\nclose".to_owned(), "later 4.5.0"),
         ("codes that differ", "< 220 hop\n> EHLO\n< 250-hop\n< 550 SIZE\nend".to_owned(), "later 4.5.0"),
         ("neither EHLO nor HELO", "< 220 hop\n> EHLO\n< 500 no\n> HELO\n< 500 no\nend".to_owned(), "later 4.3.0"),
-        ("half a reply", "<! 220-hop\nhang".to_owned(), "later 4.4.2"),
+        ("half a reply", "<! 220-hop\nend".to_owned(), "later 4.4.2"),
         ("421 to MAIL", format!("{HELLO}> MAIL\n< 421 4.4.5 closing\nend"), "later 4.4.5"),
         ("421 to RCPT", format!("{HELLO}> MAIL\n< 250 ok\n> RCPT\n< 421 closing\nend"), "later 4.0.0"),
-        ("hangs after content", format!("{CONTENT}content\nhang"), "later 4.4.2"),
+        ("hangs after content", format!("{CONTENT}content\nend"), "later 4.4.2"),
         ("closes after content", format!("{CONTENT}content\nclose"), "later 4.4.2"),
         ("421 after content", format!("{CONTENT}content\n< 421 4.3.2 closing\nend"), "later 4.3.2"),
         ("garbage after content", format!("{CONTENT}content\n< okay\nend"), "later 4.5.0"),
@@ -205,11 +203,14 @@ async fn hops_that_break_off_or_babble() {
         ("a yes too early", "< 220 hop\n> EHLO\n<! 250 hop\\r\\n250 ok\\r\\n\nend".to_owned(), "later 4.5.0"),
         ("a closing too early", "< 220 hop\n> EHLO\n<! 250 hop\\r\\n421 bye\\r\\n\nend".to_owned(), "later 4.0.0"),
         ("250 to DATA", format!("{HELLO}> MAIL\n< 250 ok\n> RCPT\n< 250 ok\n> DATA\n< 250 ok\nend"), "later 4.5.0"),
-    ] {
+    ];
+    // All at once: some of them only end when the client has lost its patience.
+    futures::future::join_all(cases.into_iter().map(async |(name, script, expected)| {
         let ended = hand_over(&[&script], TlsMode::Off, &TO, MAIL).await;
         assert_eq!(ended.outcomes, [expected], "{name}");
         assert!(!ended.reusable, "{name}");
-    }
+    }))
+    .await;
 }
 
 #[tokio::test]

@@ -180,6 +180,7 @@ fn recipient_verdict(reply: &Reply, accepted_before: usize) -> Outcome {
 
 async fn send_content(connection: &mut Connection, bytes: &[u8]) -> Result<(), Broken> {
     let patience = connection.timeouts.block;
+    connection.wire.nothing_ahead(patience).await?;
     let mut block = Vec::with_capacity(BLOCK.min(bytes.len() + 16));
     for piece in content::pieces(bytes) {
         for chunk in piece.chunks(BLOCK) {

@@ -98,14 +98,21 @@ impl Wire {
 
     /// Sends commands; what follows must be read with [`Wire::reply`], as often as there are commands.
     pub(super) async fn send(&mut self, bytes: &[u8], patience: Duration) -> Result<(), Broken> {
-        if !self.ahead.is_empty() {
-            let said = self.reply(patience).await?;
-            return Err(if said.code == 421 { Broken::Closing(said) } else { Broken::Unasked });
-        }
+        self.nothing_ahead(patience).await?;
         self.write(bytes, patience).await
     }
 
-    /// Sends content, or anything else that has no reply yet.
+    /// Fails if the server has said something that nothing asked for: it would be taken for the next answer.
+    pub(super) async fn nothing_ahead(&mut self, patience: Duration) -> Result<(), Broken> {
+        if self.ahead.is_empty() {
+            return Ok(());
+        }
+        // A `421` says itself why.
+        self.reply(patience).await?;
+        Err(Broken::Unasked)
+    }
+
+    /// Sends content, which has no reply before its end.
     pub(super) async fn write(&mut self, bytes: &[u8], patience: Duration) -> Result<(), Broken> {
         let write = async {
             match &mut self.stream {

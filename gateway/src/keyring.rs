@@ -9,9 +9,9 @@ use std::path::Path;
 
 use ring::aead::{AES_256_GCM, Aad, LessSafeKey, NONCE_LEN, Nonce, UnboundKey};
 use ring::hkdf::{HKDF_SHA256, Salt};
+use sealpost_vault::Time;
 use sealpost_vault::derive::{FieldTooLong, ctx};
 use sealpost_vault::id::{NoRandomness, QueueId, random};
-use sealpost_vault::Time;
 use zeroize::Zeroizing;
 
 /// Why a key can't be used.
@@ -36,12 +36,7 @@ pub struct Keyring {
 
 impl Keyring {
     /// Makes the keys; refuses to overwrite.
-    pub fn create(
-        directory: &Path,
-        _organisation: &str,
-        _address: &str,
-        _now: Time,
-    ) -> Result<Keyring, KeyringError> {
+    pub fn create(directory: &Path, _organisation: &str, _address: &str, _now: Time) -> Result<Keyring, KeyringError> {
         DirBuilder::new().recursive(true).mode(0o700).create(directory)?;
         let spool = Zeroizing::new(random::<32>()?);
         let mut file = OpenOptions::new().write(true).create_new(true).mode(0o600).open(directory.join("spool.key"))?;

@@ -33,6 +33,8 @@ mod settle;
 mod worker;
 
 #[cfg(test)]
+mod bench;
+#[cfg(test)]
 mod postgres;
 #[cfg(test)]
 mod tests;

@@ -216,7 +216,8 @@ async fn hops_that_break_off_or_babble() {
 #[tokio::test]
 async fn a_yes_to_the_final_dot_that_came_before_it_is_none() {
     // The hop says "250" together with "354": it can't have seen the content.
-    let script = "< 220 hop\n> EHLO\n< 250 hop\n> MAIL\n< 250 ok\n> RCPT\n< 250 ok\n> DATA\n<! 354 go\\r\\n250 ok\\r\\n\nend";
+    let script =
+        "< 220 hop\n> EHLO\n< 250 hop\n> MAIL\n< 250 ok\n> RCPT\n< 250 ok\n> DATA\n<! 354 go\\r\\n250 ok\\r\\n\nend";
     let ended = hand_over(&[script], TlsMode::Off, &TO, MAIL).await;
     assert_eq!(ended.outcomes, ["later 4.5.0"]);
     assert!(!ended.reusable);
@@ -234,7 +235,8 @@ async fn one_recipients_end_does_not_undo_anothers_verdict() {
 #[tokio::test]
 async fn dropped_in_the_middle_of_the_content() {
     let bytes = b"0123456789abcdef\r\n".repeat(500_000);
-    const START: &str = "< 220 hop\n> EHLO\n< 250 hop\n> MAIL\n< 250 ok\n> RCPT\n< 250 ok\n> DATA\n< 354 go\nsome content\n";
+    const START: &str =
+        "< 220 hop\n> EHLO\n< 250 hop\n> MAIL\n< 250 ok\n> RCPT\n< 250 ok\n> DATA\n< 354 go\nsome content\n";
     let ended = hand_over(&[&format!("{START}reset")], TlsMode::Off, &TO, &bytes).await;
     assert_eq!(ended.outcomes, ["later 4.4.2"]);
     let ended = hand_over(&[&format!("{START}hang")], TlsMode::Off, &TO, &bytes).await;
@@ -271,7 +273,8 @@ async fn what_the_hop_can_not_take() {
     assert_eq!(ended.outcomes, ["delivered"]);
 }
 
-const REST: &str = "> EHLO\n< 250 hop\n> MAIL\n< 250 ok\n> RCPT\n< 250 ok\n> DATA\n< 354 go\ncontent\n< 250 ok\n> QUIT\n< 221 bye";
+const REST: &str =
+    "> EHLO\n< 250 hop\n> MAIL\n< 250 ok\n> RCPT\n< 250 ok\n> DATA\n< 354 go\ncontent\n< 250 ok\n> QUIT\n< 221 bye";
 const OFFER: &str = "< 220 hop\n> EHLO\n< 250-hop\n< 250 STARTTLS\n> STARTTLS\n";
 
 #[tokio::test]

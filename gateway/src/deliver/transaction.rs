@@ -171,9 +171,7 @@ async fn dialogue(
 fn recipient_verdict(reply: &Reply, accepted_before: usize) -> Outcome {
     let too_many = reply.code == 552 && accepted_before > 0 && matches!(reply.enhanced(), None | Some("5.5.3"));
     match reply.verdict() {
-        Outcome::Refused(failure) if too_many => {
-            Outcome::Later(Failure { status: "4.5.3".to_owned(), ..failure })
-        }
+        Outcome::Refused(failure) if too_many => Outcome::Later(Failure { status: "4.5.3".to_owned(), ..failure }),
         verdict => verdict,
     }
 }

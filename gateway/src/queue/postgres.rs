@@ -20,7 +20,10 @@ impl Postgres {
         let port = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
         let server = Self { directory, programs: programs(), port };
         let data = server.data();
-        run(server.program("initdb").args(["--auth=trust", "--username=postgres", "--no-sync", "-E", "UTF8", "-D"]).arg(&data));
+        run(server
+            .program("initdb")
+            .args(["--auth=trust", "--username=postgres", "--no-sync", "-E", "UTF8", "-D"])
+            .arg(&data));
         let options = format!("-p {port} -h 127.0.0.1 -k {} -c max_connections=200", server.directory.path().display());
         let log = server.directory.path().join("log");
         run(server.program("pg_ctl").arg("-D").arg(&data).arg("-l").arg(log).args(["-w", "-o", &options, "start"]));

@@ -116,17 +116,15 @@ impl Queue {
                 let reply = failure.text.as_str();
                 tracing::warn!(%queue_id, %origin, kind, %recipient, reply, "failed for good");
                 match claim.kind {
-                    Kind::Answer => {
-                        sqlx::query(
-                            "update queue set state = 'held', attempts = attempts + 1, last_reply = $1, claimed_until = 0,
+                    Kind::Answer => sqlx::query(
+                        "update queue set state = 'held', attempts = attempts + 1, last_reply = $1, claimed_until = 0,
                              claim = '' where queue_id = $2 and claim = $3",
-                        )
-                        .bind(reply.to_owned())
-                        .bind(queue_id.to_string())
-                        .bind(&claim.token)
-                        .execute(&mut **tx)
-                        .await?
-                    }
+                    )
+                    .bind(reply.to_owned())
+                    .bind(queue_id.to_string())
+                    .bind(&claim.token)
+                    .execute(&mut **tx)
+                    .await?,
                     Kind::Relayed | Kind::Notification | Kind::Code | Kind::Report => delete(tx, row, claim).await?,
                 }
             }

@@ -1,1 +1,244 @@
-//! Being written.
+//! The queue: every mail that leaves, our own included, is rows on stable storage until each recipient's end.
+//!
+//! A mail is one body, sealed under the spool key, and one row per recipient. Whoever has something to send first
+//! [`Queue::place`]s the body, then [`Queue::insert`]s the rows in the transaction that makes it true, then
+//! [`Queue::wake`]s the workers ([`run`]). A worker claims the rows of one body with a lease, hands them over in one
+//! SMTP transaction, and settles each row in one database transaction right after the reply. A process that dies gives
+//! its claims back when the lease ends; a mail may then be sent twice, but none is lost.
+//!
+//! A row that failed for good is ended by its [`Kind`]: the sender of a relayed mail gets a report (RFC 3464), the sender
+//! of a letter is told by [`Undeliverable`], an answer is held and the postmaster told.
+//!
+//! Security: bodies rest encrypted; rows carry addresses and the next hop's sanitized replies, no content.
+//! Standards: RFC 5321 4.5.4.1 (retries), RFC 3461 and RFC 3464 (reports).
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use sealpost_vault::db::met;
+use sealpost_vault::id::{LetterId, QueueId};
+use sealpost_vault::{BlobStore, Clock, Db, EmailAddress, StoreError, Time, blobs};
+use sqlx::{Any, Transaction};
+use tokio::sync::Notify;
+
+use crate::envelope::ReversePath;
+use crate::keyring::Keyring;
+
+mod backoff;
+mod body;
+mod claim;
+mod listing;
+mod report;
+mod settle;
+mod worker;
+
+#[cfg(test)]
+mod bench;
+#[cfg(test)]
+mod postgres;
+#[cfg(test)]
+mod tests;
+
+pub use backoff::backoff;
+pub use listing::{Changed, Counts, Entry, Selection, State};
+pub use report::{ReportError, Reporter};
+pub use worker::run;
+
+/// How long a mail is tried, unless it says otherwise (RFC 5321 4.5.4.1: at least 4 to 5 days).
+pub const LIFETIME: Duration = Duration::from_secs(5 * 24 * 60 * 60);
+
+/// Which way a mail leaves.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Route {
+    /// To our own domains: answers, bounces, reports.
+    Inside,
+    /// To everybody else.
+    Outside,
+}
+
+/// What a mail is; decides how its failure ends.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Kind {
+    /// Passed on as it came. Failure: a report to its sender.
+    Relayed,
+    /// Tells a reader about a letter. Failure: [`Undeliverable::notification`].
+    Notification,
+    /// Carries a code. Failure: dropped; another one can be asked for.
+    Code,
+    /// A reader's answer. Failure: held, never lost; the postmaster is told.
+    Answer,
+    /// A report about another mail. Failure: dropped; no report about reports.
+    Report,
+}
+
+/// The text is none of the words that we wrote.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("not a word of the queue")]
+pub struct UnknownWord;
+
+macro_rules! words {
+    ($type:ident { $($variant:ident = $word:literal),+ $(,)? }) => {
+        impl $type {
+            /// As it stands in the row, and in what the command line shows.
+            pub fn as_str(self) -> &'static str {
+                match self { $(Self::$variant => $word),+ }
+            }
+        }
+
+        impl std::str::FromStr for $type {
+            type Err = UnknownWord;
+            fn from_str(word: &str) -> Result<Self, UnknownWord> {
+                match word { $($word => Ok(Self::$variant),)+ _ => Err(UnknownWord) }
+            }
+        }
+    };
+}
+pub(crate) use words;
+
+words!(Route { Inside = "inside", Outside = "outside" });
+words!(Kind {
+    Relayed = "relayed",
+    Notification = "notification",
+    Code = "code",
+    Answer = "answer",
+    Report = "report",
+});
+
+/// A mail that is to leave.
+pub struct Mail {
+    /// The accepted message that it comes from; in the log.
+    pub origin: QueueId,
+    pub kind: Kind,
+    pub route: Route,
+    pub reverse_path: ReversePath,
+    /// At least one.
+    pub recipients: Vec<EmailAddress>,
+    /// Lines end with CRLF.
+    pub bytes: Vec<u8>,
+    /// The letter that a notification tells of.
+    pub letter: Option<LetterId>,
+    pub lifetime: Duration,
+}
+
+/// A mail whose body is sealed and, if large, on stable storage: ready to be inserted.
+pub struct Placed {
+    body_id: QueueId,
+    body: blobs::Placed,
+    origin: QueueId,
+    kind: Kind,
+    route: Route,
+    reverse_path: ReversePath,
+    recipients: Vec<EmailAddress>,
+    letter: Option<LetterId>,
+    lifetime: Duration,
+}
+
+/// Who must be told when a notification can't be delivered, in the transaction that ends its row.
+pub trait Undeliverable: Send + Sync + 'static {
+    /// `reply` is one line of printable ASCII. Called again if the transaction fails.
+    fn notification(
+        &self,
+        letter: LetterId,
+        tx: &mut Transaction<'static, Any>,
+        reply: &str,
+    ) -> impl Future<Output = Result<(), StoreError>> + Send;
+}
+
+/// The queue's handle. Cheap to clone.
+#[derive(Clone)]
+pub struct Queue {
+    store: Db,
+    blobs: BlobStore,
+    keyring: Arc<Keyring>,
+    clock: Clock,
+    bells: Arc<Bells>,
+}
+
+/// Wakes the workers of each route.
+#[derive(Default)]
+struct Bells {
+    inside: Notify,
+    outside: Notify,
+}
+
+impl Queue {
+    /// `store` and `blobs` are the gateway's own.
+    pub fn new(store: Db, blobs: BlobStore, keyring: Arc<Keyring>, clock: Clock) -> Self {
+        Self { store, blobs, keyring, clock, bells: Arc::default() }
+    }
+
+    /// Seals the body and, if it is large, puts it on stable storage. Touches no row.
+    pub async fn place(&self, mail: Mail) -> Result<Placed, StoreError> {
+        let body_id = QueueId::random()?;
+        let sealed = body::seal(&self.keyring, body_id, mail.bytes).await?;
+        let body = self.blobs.place(format!("outgoing/{body_id}"), sealed).await?;
+        Ok(Placed {
+            body_id,
+            body,
+            origin: mail.origin,
+            kind: mail.kind,
+            route: mail.route,
+            reverse_path: mail.reverse_path,
+            recipients: mail.recipients,
+            letter: mail.letter,
+            lifetime: mail.lifetime,
+        })
+    }
+
+    /// The body's row and one row per recipient. [`Queue::wake`] after the commit.
+    pub async fn insert(&self, tx: &mut Transaction<'static, Any>, placed: Placed) -> Result<(), StoreError> {
+        if placed.recipients.is_empty() {
+            return Err(StoreError::RowCount { found: 0, wanted: 1 });
+        }
+        let now = self.clock.now();
+        let done = sqlx::query(
+            "insert into outgoing (body_id, size, blob_key, sealed, created_at) values ($1, $2, $3, $4, $5)",
+        )
+        .bind(placed.body_id.to_string())
+        .bind(placed.body.size)
+        .bind(placed.body.blob_key)
+        .bind(placed.body.in_row)
+        .bind(now)
+        .execute(&mut **tx)
+        .await?;
+        met(&done, 1)?;
+        for recipient in &placed.recipients {
+            let done = sqlx::query(
+                "insert into queue (queue_id, body_id, origin_id, kind, route, reverse_path, recipient, letter_id, state,
+                 attempts, next_at, created_at, expires_at, claimed_until, claim, last_reply)
+                 values ($1, $2, $3, $4, $5, $6, $7, $8, 'active', 0, $9, $9, $10, 0, '', '')",
+            )
+            .bind(QueueId::random()?.to_string())
+            .bind(placed.body_id.to_string())
+            .bind(placed.origin.to_string())
+            .bind(placed.kind.as_str())
+            .bind(placed.route.as_str())
+            .bind(placed.reverse_path.to_string())
+            .bind(recipient.to_string())
+            .bind(placed.letter.map_or_else(String::new, |letter| letter.to_string()))
+            .bind(now)
+            .bind(later(now, placed.lifetime))
+            .execute(&mut **tx)
+            .await?;
+            met(&done, 1)?;
+        }
+        Ok(())
+    }
+
+    /// Something was inserted, or may be due: look now.
+    pub fn wake(&self) {
+        self.bells.inside.notify_one();
+        self.bells.outside.notify_one();
+    }
+
+    fn bell(&self, route: Route) -> &Notify {
+        match route {
+            Route::Inside => &self.bells.inside,
+            Route::Outside => &self.bells.outside,
+        }
+    }
+}
+
+fn later(now: Time, by: Duration) -> Time {
+    now.saturating_add(i64::try_from(by.as_secs()).unwrap_or(i64::MAX))
+}

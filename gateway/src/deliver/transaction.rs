@@ -1,0 +1,208 @@
+//! One mail transaction: MAIL, RCPT for each recipient, DATA, content, and what each recipient's verdict is.
+//!
+//! Commands are sent together where the server allows it, in groups small enough that neither side can block the other
+//! (RFC 2920 3.1). DATA waits for the verdicts on the recipients: the one round trip spares us an empty message where all
+//! of them were refused.
+//!
+//! Security: a reply that is missing, late or out of place is never a "yes". A connection that dies between the final dot
+//! and its reply leaves the mail undelivered in our books, so it is sent again: twice is better than never.
+//! Standards: RFC 5321 3.3, 4.1.1.2 to 4.1.1.5, 4.2.4, 4.5.3.1.10; RFC 1870; RFC 2920; RFC 6152.
+
+use std::time::Duration;
+
+use super::connection::{Connection, Size, State};
+use super::content;
+use super::reply::Reply;
+use super::wire::Broken;
+use super::{Failure, Outcome, Transmission};
+use crate::envelope::BodyType;
+
+/// RCPT commands sent together.
+const GROUP: usize = 20;
+/// Content is sent in blocks of about this size, in bytes.
+const BLOCK: usize = 64 * 1024;
+/// How long a server that broke off the content may take to say why.
+const LAST_WORDS: Duration = Duration::from_secs(5);
+
+/// The verdicts as they come in.
+struct Verdicts(Vec<Option<Outcome>>);
+
+impl Verdicts {
+    fn set(&mut self, n: usize, outcome: Outcome) {
+        if let Some(verdict) = self.0.get_mut(n) {
+            *verdict = Some(outcome);
+        }
+    }
+
+    /// The same verdict for all who have none yet.
+    fn rest(&mut self, outcome: &Outcome) {
+        for verdict in self.0.iter_mut().filter(|verdict| verdict.is_none()) {
+            *verdict = Some(outcome.clone());
+        }
+    }
+
+    fn open(&self) -> bool {
+        self.0.iter().any(Option::is_none)
+    }
+
+    fn into_outcomes(self) -> Vec<Outcome> {
+        let missing = || Outcome::Later(Broken::Closed.failure());
+        self.0.into_iter().map(|verdict| verdict.unwrap_or_else(missing)).collect()
+    }
+}
+
+pub(super) async fn run(connection: &mut Connection, mail: Transmission<'_>) -> Vec<Outcome> {
+    let mut verdicts = Verdicts(mail.recipients.iter().map(|_| None).collect());
+    match admission(connection, mail) {
+        Err(failure) => verdicts.rest(&Outcome::Refused(failure)),
+        Ok(parameters) => {
+            if let Err(broken) = dialogue(connection, mail, &parameters, &mut verdicts).await {
+                tracing::info!(error = ?broken, "the connection ended within a transaction");
+                connection.state = State::Broken;
+                verdicts.rest(&Outcome::Later(broken.failure()));
+            }
+        }
+    }
+    verdicts.into_outcomes()
+}
+
+/// Whether this server can take this mail at all, and MAIL's parameters if so.
+fn admission(connection: &Connection, mail: Transmission<'_>) -> Result<String, Failure> {
+    let offers = &connection.offers;
+    let body = content::check(mail.bytes).map_err(|error| Failure::ours("5.6.0", &error.to_string()))?;
+    let mut parameters = String::new();
+    if body == BodyType::EightBitMime {
+        if !offers.eight_bit_mime {
+            return Err(Failure::ours("5.6.3", "The message has 8-bit content, which the next hop doesn't take"));
+        }
+        parameters.push_str(" BODY=8BITMIME");
+    }
+    let size = mail.bytes.len();
+    match offers.size {
+        Size::NotOffered => {}
+        Size::Limit(limit) if u64::try_from(size).map_or(true, |size| size > limit) => {
+            return Err(Failure::ours("5.3.4", "The message is larger than the next hop takes"));
+        }
+        Size::Offered | Size::Limit(_) => parameters.push_str(&format!(" SIZE={size}")),
+    }
+    Ok(parameters)
+}
+
+async fn dialogue(
+    connection: &mut Connection,
+    mail: Transmission<'_>,
+    parameters: &str,
+    verdicts: &mut Verdicts,
+) -> Result<(), Broken> {
+    let timeouts = connection.timeouts;
+    let sender = format!("MAIL FROM:<{}>{parameters}\r\n", mail.reverse_path);
+    let group = if connection.offers.pipelining { GROUP } else { 1 };
+
+    let mut pending = sender;
+    let mut sender_verdict = None;
+    if !connection.offers.pipelining {
+        connection.wire.send(pending.as_bytes(), timeouts.command).await?;
+        let reply = connection.wire.reply(timeouts.command).await?;
+        if !reply.is_positive() {
+            verdicts.rest(&reply.verdict());
+            return reset(connection).await;
+        }
+        pending = String::new();
+        sender_verdict = Some(reply);
+    }
+    let mut accepted = 0_usize;
+    for (nth, recipients) in mail.recipients.chunks(group).enumerate() {
+        for recipient in recipients {
+            pending.push_str(&format!("RCPT TO:<{recipient}>\r\n"));
+        }
+        connection.wire.send(pending.as_bytes(), timeouts.command).await?;
+        pending.clear();
+        if sender_verdict.is_none() {
+            sender_verdict = Some(connection.wire.reply(timeouts.command).await?);
+        }
+        for n in (nth * group)..(nth * group + recipients.len()) {
+            let reply = connection.wire.reply(timeouts.command).await?;
+            match recipient_verdict(&reply, accepted) {
+                Outcome::Delivered(_) => accepted += 1,
+                refusal => verdicts.set(n, refusal),
+            }
+        }
+        // Read in step with what was sent, but the sender's verdict is everybody's.
+        if let Some(reply) = sender_verdict.as_ref().filter(|reply| !reply.is_positive()) {
+            *verdicts = Verdicts(mail.recipients.iter().map(|_| Some(reply.verdict())).collect());
+            return reset(connection).await;
+        }
+    }
+    if !verdicts.open() {
+        return reset(connection).await;
+    }
+    connection.wire.send(b"DATA\r\n", timeouts.data).await?;
+    let reply = connection.wire.reply(timeouts.data).await?;
+    if reply.code != 354 {
+        // A "yes" that isn't 354 is none: the server and we don't speak of the same thing.
+        if reply.is_positive() {
+            return Err(Broken::Garbage);
+        }
+        verdicts.rest(&reply.verdict());
+        return reset(connection).await;
+    }
+    match send_content(connection, mail.bytes).await {
+        Ok(()) => {}
+        Err(Broken::Lost(error)) => {
+            // The server may have said why before it hung up.
+            let reply = connection.wire.reply(LAST_WORDS).await.map_err(|_| Broken::Lost(error))?;
+            return if reply.code >= 400 {
+                verdicts.rest(&reply.verdict());
+                connection.state = State::Broken;
+                Ok(())
+            } else {
+                Err(Broken::Unasked)
+            };
+        }
+        Err(broken) => return Err(broken),
+    }
+    let reply = connection.wire.reply(timeouts.end).await?;
+    verdicts.rest(&reply.verdict());
+    Ok(())
+}
+
+/// RFC 5321 4.5.3.1.10: `552` in answer to RCPT may mean "too many for one transaction". It is the recipient's own
+/// where the server says so, or where nobody was accepted before.
+fn recipient_verdict(reply: &Reply, accepted_before: usize) -> Outcome {
+    let too_many = reply.code == 552 && accepted_before > 0 && matches!(reply.enhanced(), None | Some("5.5.3"));
+    match reply.verdict() {
+        Outcome::Refused(failure) if too_many => Outcome::Later(Failure { status: "4.5.3".to_owned(), ..failure }),
+        verdict => verdict,
+    }
+}
+
+async fn send_content(connection: &mut Connection, bytes: &[u8]) -> Result<(), Broken> {
+    let patience = connection.timeouts.block;
+    connection.wire.nothing_ahead(patience).await?;
+    let mut block = Vec::with_capacity(BLOCK.min(bytes.len() + 16));
+    for piece in content::pieces(bytes) {
+        for chunk in piece.chunks(BLOCK) {
+            if block.len() + chunk.len() > BLOCK {
+                connection.wire.write(&block, patience).await?;
+                block.clear();
+            }
+            block.extend_from_slice(chunk);
+        }
+    }
+    connection.wire.write(&block, patience).await
+}
+
+/// Ends a transaction that didn't reach its content, so that the connection can begin another one.
+async fn reset(connection: &mut Connection) -> Result<(), Broken> {
+    let patience = connection.timeouts.quit;
+    let done = async {
+        connection.wire.send(b"RSET\r\n", patience).await?;
+        connection.wire.reply(patience).await
+    };
+    // All verdicts are in: what happens now only decides whether the connection can be used again.
+    match done.await {
+        Ok(reply) if reply.is_positive() => {}
+        _ => connection.state = State::Broken,
+    }
+    Ok(())
+}

@@ -1,0 +1,180 @@
+//! The bytes between us and the next hop: commands out, replies in, in clear or under TLS.
+//!
+//! Security: a reply is bounded in line length, lines and time. What lies in the buffer before we asked is no answer to
+//! what we ask next: it ends the connection, unless it says that the server is closing.
+//! Standards: RFC 5321 4.2, RFC 3207 6 (nothing from before TLS is believed).
+
+use std::io;
+use std::time::Duration;
+
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::TcpStream;
+use tokio::time::timeout;
+use tokio_rustls::client::TlsStream;
+
+use super::Failure;
+use super::reply::{LONGEST_LINE, Line, MOST_LINES, Reply, line};
+
+/// Why a connection can't be used any more. Nothing of this is a verdict on a recipient.
+#[derive(Debug, thiserror::Error)]
+pub(super) enum Broken {
+    #[error("The next hop can't be reached")]
+    Unreachable(#[source] io::Error),
+    #[error("The next hop took too long")]
+    TooSlow,
+    #[error("The connection to the next hop broke")]
+    Lost(#[source] io::Error),
+    #[error("The next hop closed the connection")]
+    Closed,
+    #[error("The next hop is closing the connection")]
+    Closing(Reply),
+    #[error("The next hop is not ready for mail")]
+    NotReady(Reply),
+    #[error("The next hop sent something that is no reply")]
+    Garbage,
+    #[error("The next hop sent a reply that nothing asked for")]
+    Unasked,
+    #[error("The next hop sent something in clear after the start of TLS")]
+    Injected,
+    #[error("TLS with the next hop failed")]
+    Tls(#[source] io::Error),
+    #[error("The next hop's name can't stand in a certificate")]
+    Name,
+    #[error("The next hop doesn't offer TLS, which is required")]
+    TlsMissing,
+}
+
+impl Broken {
+    /// As a "not now" for whoever had no verdict yet.
+    pub(super) fn failure(&self) -> Failure {
+        match self {
+            // Whatever class the code has: the server refuses this session, not a recipient.
+            Self::Closing(reply) | Self::NotReady(reply) => {
+                let said = reply.failure();
+                let status = if said.status.starts_with('4') { said.status } else { "4.3.0".to_owned() };
+                Failure { status, ..said }
+            }
+            Self::Unreachable(_) => Failure::ours("4.4.1", &self.to_string()),
+            Self::TooSlow | Self::Lost(_) | Self::Closed => Failure::ours("4.4.2", &self.to_string()),
+            Self::Garbage | Self::Unasked => Failure::ours("4.5.0", &self.to_string()),
+            Self::Injected | Self::Tls(_) | Self::Name | Self::TlsMissing => Failure::ours("4.7.5", &self.to_string()),
+        }
+    }
+}
+
+/// The stream, before and after STARTTLS.
+#[derive(Debug)]
+pub(super) enum Stream {
+    Clear(TcpStream),
+    Tls(Box<TlsStream<TcpStream>>),
+}
+
+/// A stream with what was read ahead.
+#[derive(Debug)]
+pub(super) struct Wire {
+    stream: Stream,
+    ahead: Vec<u8>,
+}
+
+impl Wire {
+    pub(super) fn new(stream: Stream) -> Self {
+        Self { stream, ahead: Vec::new() }
+    }
+
+    pub(super) fn is_clear(&self) -> bool {
+        matches!(self.stream, Stream::Clear(_))
+    }
+
+    /// The TCP stream, for TLS. Fails if anything was sent in clear behind the reply.
+    pub(super) fn into_tcp(self) -> Result<TcpStream, Broken> {
+        if !self.ahead.is_empty() {
+            return Err(Broken::Injected);
+        }
+        match self.stream {
+            Stream::Clear(tcp) => Ok(tcp),
+            Stream::Tls(_) => Err(Broken::Garbage),
+        }
+    }
+
+    /// Sends commands; what follows must be read with [`Wire::reply`], as often as there are commands.
+    pub(super) async fn send(&mut self, bytes: &[u8], patience: Duration) -> Result<(), Broken> {
+        self.nothing_ahead(patience).await?;
+        self.write(bytes, patience).await
+    }
+
+    /// Fails if the server has said something that nothing asked for: it would be taken for the next answer.
+    pub(super) async fn nothing_ahead(&mut self, patience: Duration) -> Result<(), Broken> {
+        if self.ahead.is_empty() {
+            return Ok(());
+        }
+        // A `421` says itself why.
+        self.reply(patience).await?;
+        Err(Broken::Unasked)
+    }
+
+    /// Sends content, which has no reply before its end.
+    pub(super) async fn write(&mut self, bytes: &[u8], patience: Duration) -> Result<(), Broken> {
+        let write = async {
+            match &mut self.stream {
+                Stream::Clear(tcp) => tcp.write_all(bytes).await,
+                Stream::Tls(tls) => {
+                    tls.write_all(bytes).await?;
+                    tls.flush().await
+                }
+            }
+        };
+        timeout(patience, write).await.map_err(|_| Broken::TooSlow)?.map_err(Broken::Lost)
+    }
+
+    /// The next reply, whole, within `patience`. A `421` ends the connection, whatever it answers (RFC 5321 3.8).
+    pub(super) async fn reply(&mut self, patience: Duration) -> Result<Reply, Broken> {
+        let reply = timeout(patience, self.read_reply()).await.map_err(|_| Broken::TooSlow)??;
+        if reply.code == 421 { Err(Broken::Closing(reply)) } else { Ok(reply) }
+    }
+
+    async fn read_reply(&mut self) -> Result<Reply, Broken> {
+        let mut lines = Vec::new();
+        let mut first_code = None;
+        for _ in 0..MOST_LINES {
+            let bytes = self.read_line().await?;
+            let (code, end, text) = line(&bytes).map_err(|_| Broken::Garbage)?;
+            if *first_code.get_or_insert(code) != code {
+                return Err(Broken::Garbage);
+            }
+            lines.push(text.to_vec());
+            if end == Line::Last {
+                return Ok(Reply { code, lines });
+            }
+        }
+        Err(Broken::Garbage)
+    }
+
+    /// One line without its ending. A lone LF ends it as well: nothing of ours depends on where replies' lines end.
+    async fn read_line(&mut self) -> Result<Vec<u8>, Broken> {
+        loop {
+            if let Some(at) = memchr::memchr(b'\n', &self.ahead) {
+                if at >= LONGEST_LINE {
+                    return Err(Broken::Garbage);
+                }
+                let mut line: Vec<u8> = self.ahead.drain(..=at).collect();
+                line.pop();
+                if line.last() == Some(&b'\r') {
+                    line.pop();
+                }
+                return Ok(line);
+            }
+            if self.ahead.len() >= LONGEST_LINE {
+                return Err(Broken::Garbage);
+            }
+            let mut block = [0; 4096];
+            let read = match &mut self.stream {
+                Stream::Clear(tcp) => tcp.read(&mut block).await,
+                Stream::Tls(tls) => tls.read(&mut block).await,
+            };
+            match read.map_err(Broken::Lost)? {
+                0 => return Err(Broken::Closed),
+                n => self.ahead.extend(block.iter().take(n)),
+            }
+        }
+    }
+}

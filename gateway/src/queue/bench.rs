@@ -1,0 +1,166 @@
+//! A queue on a workbench: its stores in a temporary directory or a test's own server, its clock standing still.
+
+use std::sync::Mutex;
+
+use sealpost_texts::Language;
+use tokio_util::sync::CancellationToken;
+
+use super::claim::Claim;
+use super::postgres::Postgres;
+use super::settle::Aftermath;
+use super::worker::Office;
+use super::*;
+use crate::deliver::fake::authority;
+use crate::deliver::{Client, Failure, Hops, NextHop, Outcome, Timeouts, Trust};
+
+pub(super) const START: Time = 1_800_000_000;
+
+/// The gateway's store and what belongs to it.
+pub(super) struct Bench {
+    pub(super) directory: tempfile::TempDir,
+    pub(super) url: String,
+    pub(super) keyring: Arc<Keyring>,
+    pub(super) clock: Clock,
+    pub(super) queue: Queue,
+    pub(super) told: Arc<Told>,
+}
+
+/// Remembers what it was told; fails as long as it is out of order.
+#[derive(Default)]
+pub(super) struct Told {
+    pub(super) letters: Mutex<Vec<(LetterId, String)>>,
+    pub(super) out_of_order: Mutex<u32>,
+}
+
+impl Undeliverable for Told {
+    async fn notification(
+        &self,
+        letter: LetterId,
+        _tx: &mut Transaction<'static, Any>,
+        reply: &str,
+    ) -> Result<(), StoreError> {
+        let mut failures = self.out_of_order.lock().unwrap();
+        if *failures > 0 {
+            *failures -= 1;
+            return Err(StoreError::Corrupt("as the test wants"));
+        }
+        self.letters.lock().unwrap().push((letter, reply.to_owned()));
+        Ok(())
+    }
+}
+
+pub(super) fn reporter() -> Reporter {
+    Reporter::new("gw.klinik.example", address("postmaster@klinik.example"), "Klinik", Language::En).unwrap()
+}
+
+pub(super) fn address(text: &str) -> EmailAddress {
+    text.parse().unwrap()
+}
+
+impl Bench {
+    pub(super) async fn new(url: impl FnOnce(&std::path::Path) -> String) -> Self {
+        let directory = tempfile::tempdir().unwrap();
+        let url = url(directory.path());
+        let db = Db::connect(&url, sealpost_vault::db::Schema::Gateway).await.unwrap();
+        db.migrate().await.unwrap();
+        let keys = directory.path().join("keys");
+        let keyring = Arc::new(Keyring::create(&keys, "Klinik", "gateway@klinik.example", START).unwrap());
+        let clock = Clock::fixed(START);
+        let blobs = BlobStore::local(&directory.path().join("blobs")).unwrap();
+        let queue = Queue::new(db, blobs, keyring.clone(), clock.clone());
+        Self { directory, url, keyring, clock, queue, told: Arc::default() }
+    }
+
+    pub(super) async fn sqlite() -> Self {
+        Self::new(|directory| format!("sqlite:{}", directory.join("gateway.db").display())).await
+    }
+
+    pub(super) async fn postgres(server: &Postgres, name: &str) -> Self {
+        let url = server.database(name);
+        Self::new(|_| url).await
+    }
+
+    /// What another process has: the same store by connections of its own.
+    pub(super) async fn another_process(&self) -> Queue {
+        let db = Db::connect(&self.url, sealpost_vault::db::Schema::Gateway).await.unwrap();
+        let blobs = BlobStore::local(&self.directory.path().join("blobs")).unwrap();
+        Queue::new(db, blobs, self.keyring.clone(), self.clock.clone())
+    }
+
+    pub(super) async fn insert(&self, mail: Mail) {
+        let placed = self.queue.place(mail).await.unwrap();
+        let mut tx = self.queue.store.begin().await.unwrap();
+        self.queue.insert(&mut tx, placed).await.unwrap();
+        tx.commit().await.unwrap();
+        self.queue.wake();
+    }
+
+    pub(super) async fn settle(&self, claim: &Claim, outcomes: &[Outcome]) -> Result<(), StoreError> {
+        let reporter = reporter();
+        let original = self.queue.body(claim.body_id).await.ok();
+        let aftermath = Aftermath {
+            undeliverable: self.told.as_ref(),
+            reporter: &reporter,
+            hop: "mx.example",
+            original: original.as_deref(),
+        };
+        self.queue.settle(claim, outcomes, &aftermath).await
+    }
+
+    pub(super) async fn claim(&self, route: Route) -> Option<Claim> {
+        self.queue.claim(route).await.unwrap()
+    }
+
+    pub(super) fn office(&self, queue: Queue, hop: &NextHop, stop: &CancellationToken) -> Arc<Office<Told>> {
+        let hops = Hops { inside: hop.clone(), outside: hop.clone(), hostname: "gw.klinik.example".to_owned() };
+        Arc::new(Office {
+            queue,
+            client: Client::new(&hops.hostname, Trust::with_roots(authority()).unwrap(), Timeouts::default()),
+            hops: Arc::new(hops),
+            undeliverable: self.told.clone(),
+            reporter: reporter(),
+            stop: stop.clone(),
+            grace: Duration::from_millis(50),
+        })
+    }
+
+    pub(super) async fn rows(&self) -> usize {
+        self.queue.list().await.unwrap().len()
+    }
+
+    pub(super) async fn bodies(&self) -> i64 {
+        let (n,): (i64,) =
+            sqlx::query_as("select count(*) from outgoing").fetch_one(self.queue.store.reader()).await.unwrap();
+        n
+    }
+
+    pub(super) fn blobs(&self) -> usize {
+        let outgoing = self.directory.path().join("blobs/outgoing");
+        std::fs::read_dir(outgoing).map_or(0, Iterator::count)
+    }
+}
+
+pub(super) fn mail(kind: Kind, to: &[&str]) -> Mail {
+    Mail {
+        origin: QueueId::random().unwrap(),
+        kind,
+        route: if kind == Kind::Answer { Route::Inside } else { Route::Outside },
+        reverse_path: ReversePath::Address(address("anna@klinik.example")),
+        recipients: to.iter().map(|to| address(to)).collect(),
+        bytes: b"From: <anna@klinik.example>\r\nSubject: Lunch\r\n\r\ncanary in the body\r\n".to_vec(),
+        letter: None,
+        lifetime: LIFETIME,
+    }
+}
+
+pub(super) fn refused(text: &str) -> Outcome {
+    Outcome::Refused(Failure::ours("5.1.1", text))
+}
+
+pub(super) fn deferred(status: &str) -> Outcome {
+    Outcome::Later(Failure::ours(status, "not now"))
+}
+
+pub(super) fn delivered() -> Outcome {
+    Outcome::Delivered("250 ok".to_owned())
+}

@@ -1,0 +1,126 @@
+//! Bodies: sealed when they are placed, opened when they are sent, deleted with their last row.
+//!
+//! A large body is deleted in three steps (rows, blob, body's row), each of which can be repeated: a process that dies in
+//! between leaves a body without rows, and the next [`Queue::sweep`] goes on from there.
+//!
+//! Security: the key is bound to the body's id; a body in another one's place doesn't open.
+
+use std::sync::Arc;
+
+use sealpost_vault::StoreError;
+use sealpost_vault::id::QueueId;
+use sqlx::{Any, Transaction};
+
+use super::Queue;
+use crate::keyring::{Keyring, KeyringError};
+
+/// Larger ones are sealed and opened off the async threads, in bytes.
+const QUICK: usize = 256 * 1024;
+
+pub(super) async fn seal(keyring: &Arc<Keyring>, id: QueueId, plain: Vec<u8>) -> Result<Vec<u8>, StoreError> {
+    off_thread(keyring, plain, move |keyring, plain| keyring.spool_seal(&id, plain))
+        .await
+        .map_err(|error| refused(id, error, "a body can't be sealed"))
+}
+
+async fn open(keyring: &Arc<Keyring>, id: QueueId, sealed: Vec<u8>) -> Result<Vec<u8>, StoreError> {
+    off_thread(keyring, sealed, move |keyring, sealed| keyring.spool_open(&id, sealed))
+        .await
+        .map_err(|error| refused(id, error, "a body doesn't open"))
+}
+
+fn refused(id: QueueId, error: Option<KeyringError>, what: &'static str) -> StoreError {
+    tracing::error!(body_id = %id, ?error, "{what}");
+    StoreError::Corrupt(what)
+}
+
+async fn off_thread<F>(keyring: &Arc<Keyring>, bytes: Vec<u8>, work: F) -> Result<Vec<u8>, Option<KeyringError>>
+where
+    F: FnOnce(&Keyring, Vec<u8>) -> Result<Vec<u8>, KeyringError> + Send + 'static,
+{
+    if bytes.len() <= QUICK {
+        return work(keyring, bytes).map_err(Some);
+    }
+    let keyring = keyring.clone();
+    match tokio::task::spawn_blocking(move || work(&keyring, bytes)).await {
+        Ok(result) => result.map_err(Some),
+        Err(_) => Err(None),
+    }
+}
+
+impl Queue {
+    /// The clear bytes of a body.
+    pub(super) async fn body(&self, body_id: QueueId) -> Result<Vec<u8>, StoreError> {
+        let (blob_key, in_row): (String, Vec<u8>) =
+            sqlx::query_as("select blob_key, sealed from outgoing where body_id = $1")
+                .bind(body_id.to_string())
+                .fetch_optional(self.store.reader())
+                .await?
+                .ok_or(StoreError::Corrupt("a row without its body"))?;
+        let sealed = self.blobs.fetch(&blob_key, in_row).await?;
+        open(&self.keyring, body_id, sealed).await
+    }
+
+    /// Before rows of a body are deleted: whoever deletes others waits, so that one of us sees that none is left.
+    pub(super) async fn lock_body(tx: &mut Transaction<'static, Any>, body_id: &str) -> Result<(), StoreError> {
+        sqlx::query("update outgoing set created_at = created_at where body_id = $1")
+            .bind(body_id)
+            .execute(&mut **tx)
+            .await?;
+        Ok(())
+    }
+
+    /// After rows were deleted: the body, if that was its last row and it lies in the database.
+    pub(super) async fn delete_small_body(tx: &mut Transaction<'static, Any>, body_id: &str) -> Result<(), StoreError> {
+        sqlx::query(
+            "delete from outgoing where body_id = $1 and blob_key = ''
+             and not exists (select 1 from queue where queue.body_id = outgoing.body_id)",
+        )
+        .bind(body_id)
+        .execute(&mut **tx)
+        .await?;
+        Ok(())
+    }
+
+    /// After that transaction: the large bodies of which no row is left.
+    pub(super) async fn sweep(&self) -> Result<(), StoreError> {
+        let done: Vec<(String, String)> = sqlx::query_as(
+            "select body_id, blob_key from outgoing
+             where not exists (select 1 from queue where queue.body_id = outgoing.body_id)",
+        )
+        .fetch_all(self.store.reader())
+        .await?;
+        for (body_id, blob_key) in done {
+            self.sweep_body(&body_id, &blob_key).await?;
+        }
+        Ok(())
+    }
+
+    /// One of them, where a row's end is just known.
+    pub(super) async fn sweep_large(&self, body_id: &str) -> Result<(), StoreError> {
+        let done: Option<(String,)> = sqlx::query_as(
+            "select blob_key from outgoing where body_id = $1
+             and not exists (select 1 from queue where queue.body_id = outgoing.body_id)",
+        )
+        .bind(body_id)
+        .fetch_optional(self.store.reader())
+        .await?;
+        match done {
+            Some((blob_key,)) => self.sweep_body(body_id, &blob_key).await,
+            None => Ok(()),
+        }
+    }
+
+    async fn sweep_body(&self, body_id: &str, blob_key: &str) -> Result<(), StoreError> {
+        self.blobs.delete(blob_key).await?;
+        // Another process may have swept it at the same time: no row is as good as one.
+        sqlx::query(
+            "delete from outgoing where body_id = $1
+             and not exists (select 1 from queue where queue.body_id = outgoing.body_id)",
+        )
+        .bind(body_id)
+        .execute(self.store.writer())
+        .await?;
+        Ok(())
+    }
+}

@@ -1,0 +1,167 @@
+//! Claims: which rows one worker has, for as long as it renews its lease.
+//!
+//! Several workers, and on PostgreSQL several processes, claim from the same rows. The claiming update repeats its
+//! condition in the outer `where`: a row that somebody else took in between is looked at again by the database, and left.
+//! Whatever happens to a claimed row afterwards is conditional on the claim's token, so that whoever lost a claim can't
+//! touch what another one has now.
+
+use std::time::Duration;
+
+use sealpost_vault::db::met;
+use sealpost_vault::id::{LetterId, QueueId, Token, random};
+use sealpost_vault::{EmailAddress, Engine, StoreError, Time};
+use sqlx::Row;
+use sqlx::any::AnyRow;
+
+use super::{Kind, Queue, Route, later};
+use crate::envelope::ReversePath;
+
+/// How long a claim lasts without being renewed.
+pub(super) const LEASE: Duration = Duration::from_secs(30);
+/// How often it is renewed.
+pub(super) const RENEWAL: Duration = Duration::from_secs(10);
+/// Bodies looked at in one search: with more workers than this, some find nothing and look again.
+const CANDIDATES: i64 = 32;
+
+/// Rows of one body that are ours: one SMTP transaction. Ends in [`Queue::settle`] or [`Queue::give_back`]; if neither
+/// happens, its lease ends it.
+#[derive(Debug)]
+pub(super) struct Claim {
+    pub(super) token: String,
+    pub(super) body_id: QueueId,
+    pub(super) origin: QueueId,
+    pub(super) kind: Kind,
+    pub(super) route: Route,
+    pub(super) reverse_path: ReversePath,
+    pub(super) letter: Option<LetterId>,
+    pub(super) created_at: Time,
+    pub(super) expires_at: Time,
+    /// One to [`crate::deliver::MOST_RECIPIENTS`].
+    pub(super) rows: Vec<ClaimedRow>,
+}
+
+/// One recipient.
+#[derive(Debug)]
+pub(super) struct ClaimedRow {
+    pub(super) queue_id: QueueId,
+    pub(super) recipient: EmailAddress,
+    /// Before this one.
+    pub(super) attempts: i64,
+}
+
+impl Queue {
+    /// The rows of one body that are due on this route. `None`: nothing is due, or others were faster.
+    pub(super) async fn claim(&self, route: Route) -> Result<Option<Claim>, StoreError> {
+        let now = self.clock.now();
+        let mut bodies: Vec<(String,)> = sqlx::query_as(
+            "select body_id from queue where state = 'active' and route = $1 and next_at <= $2 and claimed_until <= $2
+             order by next_at, queue_id limit $3",
+        )
+        .bind(route.as_str())
+        .bind(now)
+        .bind(CANDIDATES)
+        .fetch_all(self.store.reader())
+        .await?;
+        bodies.dedup();
+        if bodies.is_empty() {
+            return Ok(None);
+        }
+        // Everybody sees the same candidates: each begins somewhere else.
+        let [start] = random::<1>()?;
+        let start = usize::from(start) % bodies.len();
+        bodies.rotate_left(start);
+        for (body_id,) in bodies {
+            if let Some(claim) = self.claim_body(&body_id, route, now).await? {
+                return Ok(Some(claim));
+            }
+        }
+        Ok(None)
+    }
+
+    async fn claim_body(&self, body_id: &str, route: Route, now: Time) -> Result<Option<Claim>, StoreError> {
+        let token = Token::random()?.to_string();
+        // 100 is `MOST_RECIPIENTS`.
+        let rows = sqlx::query(
+            "update queue set claimed_until = $1, claim = $2 where queue_id in (
+                 select queue_id from queue where body_id = $3 and route = $4 and state = 'active' and next_at <= $5
+                 and claimed_until <= $5 order by queue_id limit 100)
+             and state = 'active' and next_at <= $5 and claimed_until <= $5
+             returning queue_id, origin_id, kind, reverse_path, recipient, letter_id, attempts, created_at, expires_at",
+        )
+        .bind(later(now, LEASE))
+        .bind(&token)
+        .bind(body_id)
+        .bind(route.as_str())
+        .bind(now)
+        .fetch_all(self.store.writer())
+        .await?;
+        let Some(first) = rows.first() else { return Ok(None) };
+        Ok(Some(Claim {
+            token,
+            body_id: body_id.parse()?,
+            origin: first.try_get::<String, _>("origin_id")?.parse()?,
+            kind: first.try_get::<String, _>("kind")?.parse().map_err(|_| StoreError::Corrupt("a kind"))?,
+            route,
+            reverse_path: reverse_path(first.try_get("reverse_path")?)?,
+            letter: match first.try_get::<String, _>("letter_id")? {
+                id if id.is_empty() => None,
+                id => Some(id.parse()?),
+            },
+            created_at: first.try_get("created_at")?,
+            expires_at: first.try_get("expires_at")?,
+            rows: rows.iter().map(claimed_row).collect::<Result<_, _>>()?,
+        }))
+    }
+
+    /// Extends the lease. An error of the count: the claim was lost, somebody else delivers these rows.
+    pub(super) async fn renew(&self, claim: &Claim) -> Result<(), StoreError> {
+        let done = sqlx::query("update queue set claimed_until = $1 where body_id = $2 and claim = $3")
+            .bind(later(self.clock.now(), LEASE))
+            .bind(claim.body_id.to_string())
+            .bind(&claim.token)
+            .execute(self.store.writer())
+            .await?;
+        met(&done, u64::try_from(claim.rows.len()).unwrap_or(u64::MAX))
+    }
+
+    /// Ends a claim without an outcome: the rows are as due as before.
+    pub(super) async fn give_back(&self, claim: Claim) -> Result<(), StoreError> {
+        // Rows that were lost in between are somebody else's: their number doesn't matter.
+        sqlx::query("update queue set claimed_until = 0, claim = '' where body_id = $1 and claim = $2")
+            .bind(claim.body_id.to_string())
+            .bind(claim.token)
+            .execute(self.store.writer())
+            .await?;
+        Ok(())
+    }
+
+    /// At the start of the only process that delivers: what its predecessor had claimed when it died is free at once.
+    /// On PostgreSQL others may deliver too; there, leases end claims.
+    pub async fn take_back(&self) -> Result<(), StoreError> {
+        match self.store.engine() {
+            Engine::Postgres => {}
+            Engine::Sqlite => {
+                sqlx::query("update queue set claimed_until = 0, claim = '' where claimed_until > 0")
+                    .execute(self.store.writer())
+                    .await?;
+            }
+        }
+        Ok(())
+    }
+}
+
+fn claimed_row(row: &AnyRow) -> Result<ClaimedRow, StoreError> {
+    Ok(ClaimedRow {
+        queue_id: row.try_get::<String, _>("queue_id")?.parse()?,
+        recipient: row.try_get::<String, _>("recipient")?.parse().map_err(|_| StoreError::Corrupt("a recipient"))?,
+        attempts: row.try_get("attempts")?,
+    })
+}
+
+/// As it was written: empty is null.
+fn reverse_path(text: String) -> Result<ReversePath, StoreError> {
+    if text.is_empty() {
+        return Ok(ReversePath::Null);
+    }
+    text.parse().map(ReversePath::Address).map_err(|_| StoreError::Corrupt("a reverse path"))
+}

@@ -1,0 +1,205 @@
+//! The end of a claim: what each recipient's outcome makes of its row, in one transaction.
+//!
+//! Delivered rows go. "Not now" waits. "Never", and "not now" past the lifetime, end as their [`Kind`] says: reports about
+//! them are rows of the same transaction, so that none is lost and none is sent twice.
+
+use sealpost_vault::id::{Token, random};
+use sealpost_vault::{StoreError, Time};
+use sqlx::{Any, Transaction};
+
+use super::claim::{Claim, ClaimedRow};
+use super::report::{Cause, FailedRecipient, Report, Reporter};
+use super::{Kind, LIFETIME, Mail, Queue, Route, Undeliverable, backoff, later};
+use crate::deliver::{Failure, Outcome};
+use crate::envelope::ReversePath;
+
+/// What becomes of a row.
+enum End<'a> {
+    Deliver(&'a str),
+    Wait { until: Time, reply: &'a str },
+    Fail(&'a Failure),
+}
+
+/// Who helps to settle.
+pub(super) struct Aftermath<'a, U> {
+    pub(super) undeliverable: &'a U,
+    pub(super) reporter: &'a Reporter,
+    /// The next hop's name, for reports.
+    pub(super) hop: &'a str,
+    /// The mail as it was sent; `None` where it couldn't be read.
+    pub(super) original: Option<&'a [u8]>,
+}
+
+impl Queue {
+    /// Settles all rows of a claim; `outcomes` are in their order. Can be repeated if it fails.
+    pub(super) async fn settle<U: Undeliverable>(
+        &self,
+        claim: &Claim,
+        outcomes: &[Outcome],
+        aftermath: &Aftermath<'_, U>,
+    ) -> Result<(), StoreError> {
+        let now = self.clock.now();
+        let body_id = claim.body_id.to_string();
+        let [a, b, c, d] = random::<4>()?;
+        // One draw for all: rows of one body wait together and go out in one transaction again.
+        let jitter = u32::from_be_bytes([a, b, c, d]);
+        let some_delivered = outcomes.iter().any(|outcome| matches!(outcome, Outcome::Delivered(_)));
+
+        let mut tx = self.store.begin().await?;
+        Self::lock_body(&mut tx, &body_id).await?;
+        let mut failed = Vec::new();
+        for (row, outcome) in claim.rows.iter().zip(outcomes) {
+            let end = match outcome {
+                Outcome::Delivered(reply) => End::Deliver(reply),
+                Outcome::Refused(failure) => End::Fail(failure),
+                Outcome::Later(failure) if now >= claim.expires_at => End::Fail(failure),
+                Outcome::Later(failure) => {
+                    // Too many for one transaction: the others are gone, so this one needn't wait.
+                    let at_once = some_delivered && failure.status == "4.5.3";
+                    let wait = later(now, backoff(row.attempts + 1, jitter));
+                    // One last attempt when the lifetime ends, not an hour after it.
+                    let until = if at_once { now } else { wait.min(claim.expires_at) };
+                    End::Wait { until, reply: &failure.text }
+                }
+            };
+            if !self.end_row(&mut tx, claim, row, &end).await? {
+                tracing::warn!(queue_id = %row.queue_id, origin = %claim.origin, "the row was taken by somebody else meanwhile");
+                continue;
+            }
+            if let End::Fail(failure) = end {
+                let cause = if matches!(outcome, Outcome::Later(_)) { Cause::Expired } else { Cause::Refused };
+                failed.push(FailedRecipient { recipient: &row.recipient, failure, cause });
+            }
+        }
+        let reported = self.after_failures(&mut tx, claim, &failed, aftermath, now).await?;
+        Self::delete_small_body(&mut tx, &body_id).await?;
+        tx.commit().await?;
+        if reported {
+            self.wake();
+        }
+        // What is left to do is repeated by the next sweep if it fails now.
+        if let Err(error) = self.sweep_large(&body_id).await {
+            tracing::warn!(body_id = %claim.body_id, %error, "a delivered body could not be deleted yet");
+        }
+        Ok(())
+    }
+
+    /// `false`: the row isn't ours any more.
+    async fn end_row(
+        &self,
+        tx: &mut Transaction<'static, Any>,
+        claim: &Claim,
+        row: &ClaimedRow,
+        end: &End<'_>,
+    ) -> Result<bool, StoreError> {
+        let (queue_id, origin, recipient) = (row.queue_id, claim.origin, &row.recipient);
+        let kind = claim.kind.as_str();
+        let done = match end {
+            End::Deliver(reply) => {
+                tracing::info!(%queue_id, %origin, kind, %recipient, reply, "delivered");
+                delete(tx, row, claim).await?
+            }
+            End::Wait { until, reply } => {
+                tracing::info!(%queue_id, %origin, kind, %recipient, reply, until, "deferred");
+                sqlx::query(
+                    "update queue set attempts = attempts + 1, next_at = $1, last_reply = $2, claimed_until = 0, claim = ''
+                     where queue_id = $3 and claim = $4",
+                )
+                .bind(*until)
+                .bind((*reply).to_owned())
+                .bind(queue_id.to_string())
+                .bind(&claim.token)
+                .execute(&mut **tx)
+                .await?
+            }
+            End::Fail(failure) => {
+                let reply = failure.text.as_str();
+                tracing::warn!(%queue_id, %origin, kind, %recipient, reply, "failed for good");
+                match claim.kind {
+                    Kind::Answer => sqlx::query(
+                        "update queue set state = 'held', attempts = attempts + 1, last_reply = $1, claimed_until = 0,
+                             claim = '' where queue_id = $2 and claim = $3",
+                    )
+                    .bind(reply.to_owned())
+                    .bind(queue_id.to_string())
+                    .bind(&claim.token)
+                    .execute(&mut **tx)
+                    .await?,
+                    Kind::Relayed | Kind::Notification | Kind::Code | Kind::Report => delete(tx, row, claim).await?,
+                }
+            }
+        };
+        Ok(done.rows_affected() == 1)
+    }
+
+    /// Whether a report was inserted.
+    async fn after_failures<U: Undeliverable>(
+        &self,
+        tx: &mut Transaction<'static, Any>,
+        claim: &Claim,
+        failed: &[FailedRecipient<'_>],
+        aftermath: &Aftermath<'_, U>,
+        now: Time,
+    ) -> Result<bool, StoreError> {
+        if failed.is_empty() {
+            return Ok(false);
+        }
+        let report = Report {
+            failed,
+            hop: aftermath.hop,
+            arrived_at: claim.created_at,
+            message_id: &Token::random()?.to_string(),
+            now,
+        };
+        let (recipient, bytes) = match (claim.kind, claim.reverse_path.address()) {
+            (Kind::Relayed, Some(sender)) => {
+                (sender.clone(), aftermath.reporter.bounce(&report, sender, aftermath.original))
+            }
+            (Kind::Answer, _) => {
+                (aftermath.reporter.postmaster().clone(), aftermath.reporter.held_answer(&report, claim.origin))
+            }
+            (Kind::Notification, _) => {
+                let Some(letter) = claim.letter else { return Ok(false) };
+                for recipient in failed {
+                    aftermath.undeliverable.notification(letter, tx, &recipient.failure.text).await?;
+                }
+                return Ok(false);
+            }
+            (Kind::Relayed, None) | (Kind::Code | Kind::Report, _) => return Ok(false),
+        };
+        let bytes = match bytes {
+            Ok(bytes) => bytes,
+            Err(error) => {
+                // The rows' ends stand: a report that can't be written must not keep the queue from going on.
+                tracing::error!(origin = %claim.origin, %error, "no report could be composed");
+                return Ok(false);
+            }
+        };
+        let mail = Mail {
+            origin: claim.origin,
+            kind: Kind::Report,
+            route: Route::Inside,
+            reverse_path: ReversePath::Null,
+            recipients: vec![recipient],
+            bytes,
+            letter: None,
+            lifetime: LIFETIME,
+        };
+        // Reports are small: the body lies in the row, and no blob is written within the transaction.
+        let placed = self.place(mail).await?;
+        self.insert(tx, placed).await?;
+        Ok(true)
+    }
+}
+
+async fn delete(
+    tx: &mut Transaction<'static, Any>,
+    row: &ClaimedRow,
+    claim: &Claim,
+) -> Result<sqlx::any::AnyQueryResult, StoreError> {
+    Ok(sqlx::query("delete from queue where queue_id = $1 and claim = $2")
+        .bind(row.queue_id.to_string())
+        .bind(&claim.token)
+        .execute(&mut **tx)
+        .await?)
+}

@@ -1,0 +1,193 @@
+//! The workers: claim what is due, hand it over, settle it; until told to stop.
+//!
+//! Each route has workers of its own, so that a next hop that hangs doesn't keep mail from going the other way. At a stop,
+//! nothing new is claimed, and what is on its way gets a moment to end; then its claim is given back.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use sealpost_vault::{EmailAddress, StoreError};
+use tokio::sync::Semaphore;
+use tokio::task::JoinSet;
+use tokio::time::{Instant, MissedTickBehavior, interval_at, sleep, timeout};
+use tokio_util::sync::CancellationToken;
+use tracing::Instrument;
+
+use super::claim::{Claim, RENEWAL};
+use super::report::Reporter;
+use super::settle::Aftermath;
+use super::{Queue, Route, Undeliverable};
+use crate::deliver::{Client, Connection, Failure, Handover, Hops, NextHop, Outcome, Timeouts, Transmission, Trust};
+
+/// Deliveries at a time, on each route.
+const WORKERS: usize = 20;
+/// How often a worker looks without being woken: due retries, and what another process inserted.
+const LOOK_ANYWAY: Duration = Duration::from_secs(1);
+/// How often bodies without rows are looked for.
+const SWEEP: Duration = Duration::from_secs(600);
+const GRACE: Duration = Duration::from_secs(10);
+/// How often, and with which pause, an outcome that couldn't be written is written again.
+const SETTLE_TRIES: u32 = 60;
+const SETTLE_PAUSE: Duration = Duration::from_secs(1);
+
+impl Hops {
+    /// The next hop of a route.
+    pub fn of(&self, route: Route) -> &NextHop {
+        match route {
+            Route::Inside => &self.inside,
+            Route::Outside => &self.outside,
+        }
+    }
+}
+
+/// Delivers until `stop`.
+pub async fn run<U: Undeliverable>(
+    queue: Queue,
+    hops: Arc<Hops>,
+    undeliverable: Arc<U>,
+    reporter: Reporter,
+    stop: CancellationToken,
+) {
+    let trust = match Trust::system() {
+        Ok(trust) => trust,
+        Err(error) => {
+            tracing::error!(%error, "TLS can't be set up: nothing is delivered");
+            return stop.cancelled().await;
+        }
+    };
+    let client = Client::new(&hops.hostname, trust, Timeouts::default());
+    let office = Arc::new(Office { queue, hops, undeliverable, reporter, client, stop, grace: GRACE });
+    tokio::join!(office.clone().work(Route::Inside), office.clone().work(Route::Outside), office.keep_tidy());
+}
+
+/// What all workers share.
+pub(super) struct Office<U> {
+    pub(super) queue: Queue,
+    pub(super) hops: Arc<Hops>,
+    pub(super) undeliverable: Arc<U>,
+    pub(super) reporter: Reporter,
+    pub(super) client: Client,
+    pub(super) stop: CancellationToken,
+    /// What a delivery on its way gets when we are told to stop.
+    pub(super) grace: Duration,
+}
+
+impl<U: Undeliverable> Office<U> {
+    async fn keep_tidy(&self) {
+        while !self.stop.is_cancelled() {
+            if let Err(error) = self.queue.sweep().await {
+                tracing::warn!(%error, "the queue's bodies could not be swept");
+            }
+            let _ = timeout(SWEEP, self.stop.cancelled()).await;
+        }
+    }
+
+    pub(super) async fn work(self: Arc<Self>, route: Route) {
+        let permits = Arc::new(Semaphore::new(WORKERS));
+        let mut deliveries = JoinSet::new();
+        while !self.stop.is_cancelled() {
+            while deliveries.try_join_next().is_some() {}
+            let permit = tokio::select! {
+                permit = permits.clone().acquire_owned() => permit,
+                () = self.stop.cancelled() => break,
+            };
+            let Ok(permit) = permit else { break };
+            match self.queue.claim(route).await {
+                Ok(Some(claim)) => {
+                    let office = self.clone();
+                    let span = tracing::info_span!("delivery", origin = %claim.origin, body_id = %claim.body_id);
+                    let delivery = async move {
+                        office.deliver(claim).await;
+                        drop(permit);
+                    };
+                    deliveries.spawn(delivery.instrument(span));
+                    continue;
+                }
+                Ok(None) => {}
+                Err(error) => tracing::error!(%error, route = route.as_str(), "the queue can't be read"),
+            }
+            drop(permit);
+            tokio::select! {
+                _ = timeout(LOOK_ANYWAY, self.queue.bell(route).notified()) => {}
+                () = self.stop.cancelled() => {}
+            }
+        }
+        while deliveries.join_next().await.is_some() {}
+    }
+
+    /// One claim, from its body to its end.
+    pub(super) async fn deliver(&self, claim: Claim) {
+        let hop = self.hops.of(claim.route);
+        let body = self.queue.body(claim.body_id).await;
+        let handover = match &body {
+            Ok(bytes) => self.hand_over(hop, &claim, bytes).await,
+            // The store may be away for a moment: nothing to refuse a mail for.
+            Err(error) => {
+                tracing::error!(%error, "the body can't be read");
+                let failure = Failure::ours("4.3.0", "The message can't be read from the queue now");
+                let outcomes = claim.rows.iter().map(|_| Outcome::Later(failure.clone())).collect();
+                Some(Handover { outcomes, connection: None })
+            }
+        };
+        let Some(handover) = handover else {
+            if let Err(error) = self.queue.give_back(claim).await {
+                tracing::warn!(%error, "a claim could not be given back; its lease ends it");
+            }
+            return;
+        };
+        let aftermath = Aftermath {
+            undeliverable: self.undeliverable.as_ref(),
+            reporter: &self.reporter,
+            hop: &hop.host,
+            original: body.as_deref().ok(),
+        };
+        self.settle(&claim, &handover.outcomes, &aftermath).await;
+        if let Some(connection) = handover.connection {
+            Connection::quit(connection).await;
+        }
+    }
+
+    /// Hands over while the lease is kept. `None`: the claim was lost, or we stop before it ended.
+    async fn hand_over(&self, hop: &NextHop, claim: &Claim, bytes: &[u8]) -> Option<Handover> {
+        let recipients: Vec<EmailAddress> = claim.rows.iter().map(|row| row.recipient.clone()).collect();
+        let mail = Transmission { reverse_path: &claim.reverse_path, recipients: &recipients, bytes };
+        let delivery = self.client.deliver(hop, mail);
+        tokio::pin!(delivery);
+        let mut renewal = interval_at(Instant::now() + RENEWAL, RENEWAL);
+        renewal.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        let patience_is_over = async {
+            self.stop.cancelled().await;
+            sleep(self.grace).await;
+        };
+        tokio::pin!(patience_is_over);
+        loop {
+            tokio::select! {
+                handover = &mut delivery => return Some(handover),
+                () = &mut patience_is_over => return None,
+                _ = renewal.tick() => match self.queue.renew(claim).await {
+                    Ok(()) => {}
+                    Err(StoreError::RowCount { found, wanted }) => {
+                        tracing::warn!(found, wanted, "the claim was lost");
+                        return None;
+                    }
+                    Err(error) => tracing::warn!(%error, "the lease could not be renewed"),
+                },
+            }
+        }
+    }
+
+    /// Writes the outcome down, and insists: what was delivered and isn't written down is sent again.
+    async fn settle(&self, claim: &Claim, outcomes: &[Outcome], aftermath: &Aftermath<'_, U>) {
+        for _ in 0..SETTLE_TRIES {
+            match self.queue.settle(claim, outcomes, aftermath).await {
+                Ok(()) => return,
+                Err(error) => tracing::error!(%error, "an outcome could not be written down"),
+            }
+            sleep(SETTLE_PAUSE).await;
+            if let Err(error) = self.queue.renew(claim).await {
+                tracing::warn!(%error, "the lease could not be renewed");
+            }
+        }
+        tracing::error!(outcomes = outcomes.len(), "outcomes are lost: these rows are tried again");
+    }
+}

@@ -17,9 +17,8 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 use tracing::{error, info, warn};
 
-use sealpost_gateway::deliver::Reporter;
-use sealpost_gateway::smtp;
-use sealpost_gateway::{deliver, queue};
+use sealpost_gateway::queue::{Queue, Reporter};
+use sealpost_gateway::{queue, smtp};
 use sealpost_vault::bell::{self, Listener};
 use sealpost_vault::clock::Clock;
 use sealpost_vault::db::{Db, Schema};
@@ -119,12 +118,13 @@ pub async fn gateway(configuration: &Configuration, keeper: Keeper) -> Result<()
         Some(address) => Some(listen(address).await?),
         None => None,
     };
-    let reporter = Reporter {
-        hostname: configuration.smtp.hostname.clone(),
-        postmaster: configuration.mail.postmaster.clone(),
-        from: configuration.mail.from.clone(),
-        organisation: configuration.organisation.name.clone(),
-    };
+    let reporter = Reporter::new(
+        &configuration.smtp.hostname,
+        configuration.mail.postmaster.clone(),
+        &configuration.organisation.name,
+        configuration.organisation.language,
+    )
+    .map_err(Failure::configuration)?;
 
     let tasks = TaskTracker::new();
     let bell = Listener::bind(&configuration.vault_directory(), bell::Door::Gateway);
@@ -133,7 +133,7 @@ pub async fn gateway(configuration: &Configuration, keeper: Keeper) -> Result<()
     }
     tasks.spawn(Arc::clone(&gateway).answer_errands(bell, stop.clone()));
     tasks.spawn(Arc::clone(&gateway).keep_dates(stop.clone()));
-    tasks.spawn(deliver::run(
+    tasks.spawn(queue::run(
         queue.clone(),
         Arc::new(configuration.hops()?),
         Arc::clone(&gateway),
@@ -169,8 +169,8 @@ async fn wind_up(tasks: TaskTracker) {
 }
 
 /// `/health`: the process lives. `/ready`: its store takes a write.
-async fn answer_health(listener: TcpListener, queue: queue::Queue, stop: CancellationToken) {
-    async fn ready(State(queue): State<queue::Queue>) -> (StatusCode, &'static str) {
+async fn answer_health(listener: TcpListener, queue: Queue, stop: CancellationToken) {
+    async fn ready(State(queue): State<Queue>) -> (StatusCode, &'static str) {
         match queue.ping().await {
             Ok(()) => (StatusCode::OK, "ready\n"),
             Err(cause) => {

@@ -76,7 +76,7 @@ impl Gateway {
             {
                 self.queue.insert(&mut transaction, report).await?;
             }
-            self.queue.cancel(&mut transaction, pickup.pickup_id).await?;
+            self.queue.withdraw_notifications(&mut transaction, pickup.pickup_id).await?;
             transaction.commit().await?;
             count += 1;
         }
@@ -103,7 +103,7 @@ impl Gateway {
             if pickups::end(&mut transaction, pickup.pickup_id, State::Withdrawn).await? {
                 count += 1;
             }
-            self.queue.cancel(&mut transaction, pickup.pickup_id).await?;
+            self.queue.withdraw_notifications(&mut transaction, pickup.pickup_id).await?;
             transaction.commit().await?;
             info!(pickup = %pickup.pickup_id, letter = %pickup.letter_id, "withdrawn");
         }

@@ -16,7 +16,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use sealpost_vault::db::met;
-use sealpost_vault::id::{LetterId, QueueId};
+use sealpost_vault::id::{PickupId, QueueId};
 use sealpost_vault::{BlobStore, Clock, Db, EmailAddress, StoreError, Time, blobs};
 use sqlx::{Any, Transaction};
 use tokio::sync::Notify;
@@ -116,7 +116,7 @@ pub struct Mail {
     /// Lines end with CRLF.
     pub bytes: Vec<u8>,
     /// The letter that a notification tells of.
-    pub letter: Option<LetterId>,
+    pub pickup: Option<PickupId>,
     pub lifetime: Duration,
 }
 
@@ -129,7 +129,7 @@ pub struct Placed {
     route: Route,
     reverse_path: ReversePath,
     recipients: Vec<EmailAddress>,
-    letter: Option<LetterId>,
+    pickup: Option<PickupId>,
     lifetime: Duration,
 }
 
@@ -138,7 +138,7 @@ pub trait Undeliverable: Send + Sync + 'static {
     /// `reply` is one line of printable ASCII. Called again if the transaction fails.
     fn notification(
         &self,
-        letter: LetterId,
+        pickup: PickupId,
         tx: &mut Transaction<'static, Any>,
         reply: &str,
     ) -> impl Future<Output = Result<(), StoreError>> + Send;
@@ -180,7 +180,7 @@ impl Queue {
             route: mail.route,
             reverse_path: mail.reverse_path,
             recipients: mail.recipients,
-            letter: mail.letter,
+            pickup: mail.pickup,
             lifetime: mail.lifetime,
         })
     }
@@ -204,7 +204,7 @@ impl Queue {
         met(&done, 1)?;
         for recipient in &placed.recipients {
             let done = sqlx::query(
-                "insert into queue (queue_id, body_id, origin_id, kind, route, reverse_path, recipient, letter_id, state,
+                "insert into queue (queue_id, body_id, origin_id, kind, route, reverse_path, recipient, pickup_id, state,
                  attempts, next_at, created_at, expires_at, claimed_until, claim, last_reply)
                  values ($1, $2, $3, $4, $5, $6, $7, $8, 'active', 0, $9, $9, $10, 0, '', '')",
             )
@@ -215,7 +215,7 @@ impl Queue {
             .bind(placed.route.as_str())
             .bind(placed.reverse_path.to_string())
             .bind(recipient.to_string())
-            .bind(placed.letter.map_or_else(String::new, |letter| letter.to_string()))
+            .bind(placed.pickup.map_or_else(String::new, |pickup| pickup.to_string()))
             .bind(now)
             .bind(later(now, placed.lifetime))
             .execute(&mut **tx)
@@ -223,6 +223,11 @@ impl Queue {
             met(&done, 1)?;
         }
         Ok(())
+    }
+
+    /// Whether the store takes a write: for readiness.
+    pub async fn ping(&self) -> Result<(), StoreError> {
+        self.store.ping().await
     }
 
     /// Something was inserted, or may be due: look now.

@@ -30,7 +30,7 @@ pub async fn send(smtp: SocketAddr) -> Result<(), Failure> {
         let from = ReversePath::Address(SENDER.1.parse().map_err(Failure::data)?);
         let to = [recipient.1.parse().map_err(Failure::data)?];
         let handed = client
-            .deliver(&hop, Transmission { reverse_path: &from, recipients: &to, message: &mail })
+            .deliver(&hop, Transmission { reverse_path: &from, recipients: &to, bytes: &mail })
             .await;
         if !handed.outcomes.iter().all(|outcome| matches!(outcome, Outcome::Delivered(_))) {
             return Err(Failure::unavailable(format!("{smtp} did not take the sample mails: {:?}", handed.outcomes)));

@@ -28,14 +28,14 @@ pub(super) struct Bench {
 /// Remembers what it was told; fails as long as it is out of order.
 #[derive(Default)]
 pub(super) struct Told {
-    pub(super) letters: Mutex<Vec<(LetterId, String)>>,
+    pub(super) pickups: Mutex<Vec<(PickupId, String)>>,
     pub(super) out_of_order: Mutex<u32>,
 }
 
 impl Undeliverable for Told {
     async fn notification(
         &self,
-        letter: LetterId,
+        pickup: PickupId,
         _tx: &mut Transaction<'static, Any>,
         reply: &str,
     ) -> Result<(), StoreError> {
@@ -44,7 +44,7 @@ impl Undeliverable for Told {
             *failures -= 1;
             return Err(StoreError::Corrupt("as the test wants"));
         }
-        self.letters.lock().unwrap().push((letter, reply.to_owned()));
+        self.pickups.lock().unwrap().push((pickup, reply.to_owned()));
         Ok(())
     }
 }
@@ -148,7 +148,7 @@ pub(super) fn mail(kind: Kind, to: &[&str]) -> Mail {
         reverse_path: ReversePath::Address(address("anna@klinik.example")),
         recipients: to.iter().map(|to| address(to)).collect(),
         bytes: b"From: <anna@klinik.example>\r\nSubject: Lunch\r\n\r\ncanary in the body\r\n".to_vec(),
-        letter: None,
+        pickup: None,
         lifetime: LIFETIME,
     }
 }

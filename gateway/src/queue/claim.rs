@@ -8,7 +8,7 @@
 use std::time::Duration;
 
 use sealpost_vault::db::met;
-use sealpost_vault::id::{LetterId, QueueId, Token, random};
+use sealpost_vault::id::{PickupId, QueueId, Token, random};
 use sealpost_vault::{EmailAddress, Engine, StoreError, Time};
 use sqlx::Row;
 use sqlx::any::AnyRow;
@@ -33,7 +33,7 @@ pub(super) struct Claim {
     pub(super) kind: Kind,
     pub(super) route: Route,
     pub(super) reverse_path: ReversePath,
-    pub(super) letter: Option<LetterId>,
+    pub(super) pickup: Option<PickupId>,
     pub(super) created_at: Time,
     pub(super) expires_at: Time,
     /// One to [`crate::deliver::MOST_RECIPIENTS`].
@@ -86,7 +86,7 @@ impl Queue {
                  select queue_id from queue where body_id = $3 and route = $4 and state = 'active' and next_at <= $5
                  and claimed_until <= $5 order by queue_id limit 100)
              and state = 'active' and next_at <= $5 and claimed_until <= $5
-             returning queue_id, origin_id, kind, reverse_path, recipient, letter_id, attempts, created_at, expires_at",
+             returning queue_id, origin_id, kind, reverse_path, recipient, pickup_id, attempts, created_at, expires_at",
         )
         .bind(later(now, LEASE))
         .bind(&token)
@@ -103,7 +103,7 @@ impl Queue {
             kind: first.try_get::<String, _>("kind")?.parse().map_err(|_| StoreError::Corrupt("a kind"))?,
             route,
             reverse_path: reverse_path(first.try_get("reverse_path")?)?,
-            letter: match first.try_get::<String, _>("letter_id")? {
+            pickup: match first.try_get::<String, _>("pickup_id")? {
                 id if id.is_empty() => None,
                 id => Some(id.parse()?),
             },

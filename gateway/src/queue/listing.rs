@@ -5,7 +5,7 @@
 //!
 //! Security: addresses and replies, no content; content can't be shown at all.
 
-use sealpost_vault::id::{LetterId, QueueId};
+use sealpost_vault::id::{PickupId, QueueId};
 use sealpost_vault::{EmailAddress, StoreError, Time};
 use sqlx::any::AnyRow;
 use sqlx::{Any, Row, Transaction};
@@ -32,7 +32,7 @@ pub struct Entry {
     /// Empty: null.
     pub reverse_path: String,
     pub recipient: EmailAddress,
-    pub letter: Option<LetterId>,
+    pub pickup: Option<PickupId>,
     pub state: State,
     pub attempts: i64,
     pub next_at: Time,
@@ -97,7 +97,7 @@ impl Queue {
 
     async fn entries(&self, selection: Selection) -> Result<Vec<Entry>, StoreError> {
         let rows = sqlx::query(
-            "select q.queue_id, q.origin_id, q.kind, q.route, q.reverse_path, q.recipient, q.letter_id, q.state, q.attempts,
+            "select q.queue_id, q.origin_id, q.kind, q.route, q.reverse_path, q.recipient, q.pickup_id, q.state, q.attempts,
              q.next_at, q.created_at, q.expires_at, q.claimed_until, q.last_reply, o.size
              from queue q join outgoing o on o.body_id = q.body_id
              where ($1 = '' or q.queue_id = $1 or q.origin_id = $1) order by q.created_at, q.queue_id",
@@ -184,12 +184,12 @@ impl Queue {
     pub async fn withdraw_notifications(
         &self,
         tx: &mut Transaction<'static, Any>,
-        letter: LetterId,
+        pickup: PickupId,
     ) -> Result<u64, StoreError> {
         let bodies: Vec<(String,)> = sqlx::query_as(
-            "select distinct body_id from queue where letter_id = $1 and kind = 'notification' order by body_id",
+            "select distinct body_id from queue where pickup_id = $1 and kind = 'notification' order by body_id",
         )
-        .bind(letter.to_string())
+        .bind(pickup.to_string())
         .fetch_all(&mut **tx)
         .await?;
         let mut deleted = 0;
@@ -239,7 +239,7 @@ fn entry(row: &AnyRow) -> Result<Entry, StoreError> {
         route: row.try_get::<String, _>("route")?.parse().map_err(word)?,
         reverse_path: row.try_get("reverse_path")?,
         recipient: row.try_get::<String, _>("recipient")?.parse().map_err(|_| StoreError::Corrupt("a recipient"))?,
-        letter: match row.try_get::<String, _>("letter_id")? {
+        pickup: match row.try_get::<String, _>("pickup_id")? {
             id if id.is_empty() => None,
             id => Some(id.parse()?),
         },

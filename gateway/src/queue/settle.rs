@@ -159,9 +159,9 @@ impl Queue {
                 (aftermath.reporter.postmaster().clone(), aftermath.reporter.held_answer(&report, claim.origin))
             }
             (Kind::Notification, _) => {
-                let Some(letter) = claim.letter else { return Ok(false) };
+                let Some(pickup) = claim.pickup else { return Ok(false) };
                 for recipient in failed {
-                    aftermath.undeliverable.notification(letter, tx, &recipient.failure.text).await?;
+                    aftermath.undeliverable.notification(pickup, tx, &recipient.failure.text).await?;
                 }
                 return Ok(false);
             }
@@ -182,7 +182,7 @@ impl Queue {
             reverse_path: ReversePath::Null,
             recipients: vec![recipient],
             bytes,
-            letter: None,
+            pickup: None,
             lifetime: LIFETIME,
         };
         // Reports are small: the body lies in the row, and no blob is written within the transaction.

@@ -243,14 +243,14 @@ async fn no_report_about_a_null_sender(bench: Bench) {
 }
 
 async fn an_undeliverable_notification_is_told_in_its_transaction(bench: Bench) {
-    let letter = LetterId::random().unwrap();
-    bench.insert(Mail { letter: Some(letter), ..mail(Kind::Notification, &["a@x.example"]) }).await;
+    let pickup = PickupId::random().unwrap();
+    bench.insert(Mail { pickup: Some(pickup), ..mail(Kind::Notification, &["a@x.example"]) }).await;
     let claim = bench.claim(Route::Outside).await.unwrap();
     *bench.told.out_of_order.lock().unwrap() = 1;
     assert!(bench.settle(&claim, &[refused("no such\r\nuser")]).await.is_err());
     assert_eq!(bench.rows().await, 1, "nobody was told, so nothing ended");
     bench.settle(&claim, &[refused("no such\r\nuser")]).await.unwrap();
-    assert_eq!(*bench.told.letters.lock().unwrap(), [(letter, "no such user".to_owned())]);
+    assert_eq!(*bench.told.pickups.lock().unwrap(), [(pickup, "no such user".to_owned())]);
     assert_eq!((bench.rows().await, bench.bodies().await), (0, 0));
 }
 
@@ -284,7 +284,7 @@ async fn codes_and_reports_are_dropped(bench: Bench) {
         bench.settle(&claim, &[refused("no")]).await.unwrap();
         assert_eq!((bench.rows().await, bench.bodies().await), (0, 0), "{kind:?}");
     }
-    assert!(bench.told.letters.lock().unwrap().is_empty());
+    assert!(bench.told.pickups.lock().unwrap().is_empty());
 }
 
 async fn a_claim_that_is_not_renewed_is_lost(bench: Bench) {
@@ -393,15 +393,15 @@ async fn orders_of_an_administrator(bench: Bench) {
 }
 
 async fn withdrawn_notifications_do_not_leave(bench: Bench) {
-    let (letter, other) = (LetterId::random().unwrap(), LetterId::random().unwrap());
-    for letter in [letter, other] {
-        bench.insert(Mail { letter: Some(letter), ..mail(Kind::Notification, &["a@x.example"]) }).await;
+    let (pickup, other) = (PickupId::random().unwrap(), PickupId::random().unwrap());
+    for each in [pickup, other] {
+        bench.insert(Mail { pickup: Some(each), ..mail(Kind::Notification, &["a@x.example"]) }).await;
     }
     let mut tx = bench.queue.store.begin().await.unwrap();
-    assert_eq!(bench.queue.withdraw_notifications(&mut tx, letter).await.unwrap(), 1);
+    assert_eq!(bench.queue.withdraw_notifications(&mut tx, pickup).await.unwrap(), 1);
     tx.commit().await.unwrap();
     assert_eq!(bench.bodies().await, 1);
-    assert_eq!(bench.claim(Route::Outside).await.unwrap().letter, Some(other));
+    assert_eq!(bench.claim(Route::Outside).await.unwrap().pickup, Some(other));
     assert!(bench.claim(Route::Outside).await.is_none());
 }
 

@@ -33,7 +33,7 @@ create table queue (
     route text not null,
     reverse_path text not null,
     recipient text not null,
-    letter_id text not null,
+    pickup_id text not null,
     state text not null,
     attempts bigint not null,
     next_at bigint not null,

@@ -1,0 +1,171 @@
+//! `sealpost queue`: look after mail that waits: in the spool (accepted, not sealed or queued yet) and on its way out.
+
+use std::path::Path;
+
+use clap::{Args, Subcommand};
+
+use sealpost_gateway::Gateway;
+use sealpost_gateway::queue::{Changed, Entry, Queue, Selection};
+use sealpost_vault::clock::Clock;
+use sealpost_vault::id::QueueId;
+
+use crate::configuration::Configuration;
+use crate::exit::Failure;
+use crate::logging::time;
+use crate::parts;
+
+#[derive(Args)]
+pub struct QueueCommand {
+    #[command(subcommand)]
+    action: Action,
+}
+
+/// An id is a row's, or that of the accepted message (as in its `250`), which names all rows that came of it.
+#[derive(Subcommand)]
+enum Action {
+    /// List what waits, oldest first
+    List {
+        /// As JSON, one line per row
+        #[arg(long)]
+        json: bool,
+    },
+    /// Show a row, or all rows of a message
+    Show { id: QueueId },
+    /// Try again now; held rows too
+    Retry(Which),
+    /// Keep rows from being tried
+    Hold(Which),
+    /// Let held rows be tried when they are due
+    Release(Which),
+    /// Delete rows for good; nobody is told
+    Delete { id: QueueId },
+}
+
+#[derive(Args)]
+#[group(required = true, multiple = false)]
+struct Which {
+    id: Option<QueueId>,
+    /// Everything in the queue
+    #[arg(long)]
+    all: bool,
+}
+
+impl Which {
+    fn selection(&self) -> Selection {
+        self.id.map_or(Selection::All, Selection::Id)
+    }
+}
+
+impl QueueCommand {
+    pub async fn run(&self, config: &Path) -> Result<(), Failure> {
+        let configuration = Configuration::load(config)?;
+        let (gateway, queue) = parts::gateway(&configuration, Clock::system()).await?;
+        match &self.action {
+            Action::List { json } => list(&gateway, &queue, *json).await,
+            Action::Show { id } => show(&gateway, &queue, *id).await,
+            Action::Retry(which) => {
+                let mut changed = queue.retry(which.selection()).await?;
+                for waiting in gateway.spool().list().await? {
+                    if which.all || which.id == Some(waiting.queue_id) {
+                        changed.changed += u64::from(gateway.spool().retry(waiting.queue_id).await?);
+                    }
+                }
+                say(&changed, "due now", which.all)
+            }
+            Action::Hold(which) => say(&queue.hold(which.selection()).await?, "held", which.all),
+            Action::Release(which) => say(&queue.release(which.selection()).await?, "released", which.all),
+            Action::Delete { id } => {
+                let mut changed = queue.delete(Selection::Id(*id)).await?;
+                changed.changed += u64::from(gateway.spool().delete(*id).await?);
+                say(&changed, "deleted", false)
+            }
+        }
+    }
+}
+
+fn say(changed: &Changed, what: &str, all: bool) -> Result<(), Failure> {
+    if changed.changed == 0 && changed.busy == 0 && !all {
+        return Err(Failure::usage("nothing in the queue has this id, or nothing is to be done"));
+    }
+    println!("{} {what}", changed.changed);
+    if changed.busy > 0 {
+        println!("{} are being delivered just now and were left alone", changed.busy);
+    }
+    Ok(())
+}
+
+async fn list(gateway: &Gateway, queue: &Queue, json: bool) -> Result<(), Failure> {
+    let (spooled, queued) = (gateway.spool().list().await?, queue.list().await?);
+    if !json && spooled.is_empty() && queued.is_empty() {
+        println!("nothing waits");
+    }
+    for waiting in spooled {
+        if json {
+            println!("{}", serde_json::json!({"spooled": waiting}));
+        } else {
+            println!(
+                "{}  spooled       {:>9}  {}  attempts {}  {}",
+                waiting.queue_id, waiting.size, time(waiting.received_at), waiting.attempts, waiting.last_error
+            );
+        }
+    }
+    for entry in queued {
+        if json {
+            println!("{}", as_json(&entry));
+        } else {
+            println!(
+                "{}  {:<12}  {:>9}  {}  {} -> {}  {}  attempts {}  next {}  {}",
+                entry.queue_id, entry.kind.as_str(), entry.size, time(entry.created_at), sender(&entry), entry.recipient,
+                entry.state.as_str(), entry.attempts, time(entry.next_at), entry.last_reply
+            );
+        }
+    }
+    Ok(())
+}
+
+fn sender(entry: &Entry) -> String {
+    format!("<{}>", entry.reverse_path)
+}
+
+async fn show(gateway: &Gateway, queue: &Queue, id: QueueId) -> Result<(), Failure> {
+    let entries = queue.show(id).await?;
+    let spooled: Vec<_> = gateway.spool().list().await?.into_iter().filter(|waiting| waiting.queue_id == id).collect();
+    if entries.is_empty() && spooled.is_empty() {
+        return Err(Failure::usage(format!("{id}: nothing in the queue has this id; what was delivered is no longer here")));
+    }
+    for waiting in spooled {
+        println!("message      {}", waiting.queue_id);
+        println!("state        spooled: accepted, not sealed or queued yet");
+        println!("received     {}", time(waiting.received_at));
+        println!("attempts     {}", waiting.attempts);
+        println!("next         {}", time(waiting.next_at));
+        println!("last error   {}", waiting.last_error);
+        println!();
+    }
+    for entry in entries {
+        println!("row          {}", entry.queue_id);
+        println!("message      {}", entry.origin);
+        println!("kind         {}", entry.kind.as_str());
+        println!("route        {}", entry.route.as_str());
+        println!("from         {}", sender(&entry));
+        println!("for          {}", entry.recipient);
+        println!("state        {}", entry.state.as_str());
+        println!("size         {} bytes, encrypted", entry.size);
+        println!("queued       {}", time(entry.created_at));
+        println!("attempts     {}", entry.attempts);
+        println!("next         {}", time(entry.next_at));
+        println!("given up     {}", time(entry.expires_at));
+        println!("last reply   {}", entry.last_reply);
+        println!();
+    }
+    Ok(())
+}
+
+fn as_json(entry: &Entry) -> serde_json::Value {
+    serde_json::json!({
+        "id": entry.queue_id, "message": entry.origin, "kind": entry.kind.as_str(), "route": entry.route.as_str(),
+        "from": entry.reverse_path, "for": entry.recipient.to_string(), "pickup": entry.pickup, "state": entry.state.as_str(),
+        "attempts": entry.attempts, "next": entry.next_at, "queued": entry.created_at, "until": entry.expires_at,
+        "last-reply": entry.last_reply, "size": entry.size,
+    })
+}

@@ -66,7 +66,9 @@ fn told(bytes: Vec<u8>) -> String {
             text.lines().for_each(|line| writeln!(out, "| {line}").unwrap());
         }
     }
-    let leaving = outgoing(bytes, "", &|address| address.strip_suffix("@reply.example").map(|name| format!("{name}@real.example")));
+    let leaving = outgoing(bytes, "", &|address| {
+        address.strip_suffix("@reply.example").map(|name| format!("{name}@real.example"))
+    });
     let [before, after] = [bytes.as_slice(), leaving.as_slice()].map(|message| {
         let end = memchr::memmem::find(message, b"\r\n\r\n").map_or(message.len(), |at| at + 2);
         message.split_at(end)

@@ -31,7 +31,10 @@ fn judged(policy: &Policy, header: &str, from: &str, to: &str) -> String {
         Treatment::Hold => "hold",
         Treatment::Reject => "refuse",
     };
-    [treatment.to_owned(), judgement.rule, judgement.matched.join("; ")].join(" | ").trim_end_matches([' ', '|']).to_owned()
+    [treatment.to_owned(), judgement.rule, judgement.matched.join("; ")]
+        .join(" | ")
+        .trim_end_matches([' ', '|'])
+        .to_owned()
 }
 
 #[test]
@@ -118,7 +121,12 @@ fn written_policy() {
             "BOSS@rival.example",
             "refuse | no tags to rivals | subject-tag \"[encrypt]\"; to \"boss@rival.example\"",
         ),
-        ("Subject: [confidential]", "a@x.example", "b@a.rival.example", "hold | marked | subject-tag \"[confidential]\""),
+        (
+            "Subject: [confidential]",
+            "a@x.example",
+            "b@a.rival.example",
+            "hold | marked | subject-tag \"[confidential]\"",
+        ),
         ("Subject: x", "", "b@patients.example", "relay | notices | from \"<>\""),
         ("X-Sealpost-Protect: openpgp", "", "b@patients.example", "refuse | no-openpgp | protect \"openpgp\""),
         // Header addresses decide nothing.

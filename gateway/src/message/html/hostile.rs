@@ -22,9 +22,11 @@ fn cleaned(html: &str) -> String {
 fn harm(fragment: &str) -> Option<String> {
     let tags: HashSet<&str> = HARMLESS_TAGS.split_whitespace().collect();
     let attributes: HashSet<&str> = HARMLESS_ATTRIBUTES.split_whitespace().collect();
-    let tree = Tree::read(fragment).unwrap();
+    let tree = Tree::read(fragment, MAX_TIME).unwrap();
     // The first two nodes are the document and the context's root.
-    for node in tree.nodes.iter().filter(|node| !matches!(&node.kind, Kind::Element { name, .. } if *name.local == *"html")) {
+    for node in
+        tree.nodes.iter().filter(|node| !matches!(&node.kind, Kind::Element { name, .. } if *name.local == *"html"))
+    {
         let Kind::Element { name, attributes: found } = &node.kind else { continue };
         if *name.local == *"body" {
             continue;
@@ -173,7 +175,9 @@ fn nothing_loads_or_runs() {
 
 #[test]
 fn the_walker_sees_harm() {
-    for vector in ["<script>1</script>", "<p onclick=x>", "<a href=javascript:x>", "<img src=http://x.example>", "<svg></svg>"] {
+    for vector in
+        ["<script>1</script>", "<p onclick=x>", "<a href=javascript:x>", "<img src=http://x.example>", "<svg></svg>"]
+    {
         assert!(harm(vector).is_some(), "{vector}");
     }
     for style in ["background:url(x)", "position:fixed", "color:u\\72l(x)", "width:expression(x)"] {
@@ -195,9 +199,15 @@ fn mail_still_looks_like_mail() {
         ),
         ("<img src=http://x.example/l.png alt=\"Logo &amp; <b>\" width=10>", "Logo &amp; &lt;b&gt;"),
         ("<img src=http://x.example/pixel.gif width=1 height=1>", ""),
-        ("<img src=\"data:image/PNG;base64,iVBORw0K\" alt=x>", "<img src=\"data:image/png;base64,iVBORw0K\" alt=\"x\">"),
+        (
+            "<img src=\"data:image/PNG;base64,iVBORw0K\" alt=x>",
+            "<img src=\"data:image/png;base64,iVBORw0K\" alt=\"x\">",
+        ),
         ("<html><head><title>t</title><style>p{}</style></head><body bgcolor=red><p>x</p></body></html>", "<p>x</p>"),
-        ("<table border=1><tr><td bgcolor=\"#eee\">x</td></tr></table>", "<table border=\"1\"><tbody><tr><td bgcolor=\"#eee\">x</td></tr></tbody></table>"),
+        (
+            "<table border=1><tr><td bgcolor=\"#eee\">x</td></tr></table>",
+            "<table border=\"1\"><tbody><tr><td bgcolor=\"#eee\">x</td></tr></tbody></table>",
+        ),
     ] {
         assert_eq!(cleaned(html), expected, "{html}");
     }
@@ -206,7 +216,8 @@ fn mail_still_looks_like_mail() {
 #[test]
 fn embedded_images_are_bounded() {
     let mut images = Images::default();
-    let image = |node: usize, kind: &str, octets: usize| Image { node, media_type: kind.to_owned(), bytes: vec![1; octets] };
+    let image =
+        |node: usize, kind: &str, octets: usize| Image { node, media_type: kind.to_owned(), bytes: vec![1; octets] };
     images.add("small@x".to_owned(), image(1, "image/png", 3));
     images.add("large@x".to_owned(), image(2, "image/png", MAX_IMAGE + 1));
     images.add("svg@x".to_owned(), image(3, "image/svg+xml", 3));
@@ -234,6 +245,19 @@ fn heavy_html_is_given_up() {
         "<table><tr><td>".repeat(10_000),
         "x".repeat(MAX_HTML + 1),
     ] {
-        assert_eq!(clean(&heavy, &Arc::new(Images::default())), Err(TooHeavy), "{}", &heavy[..50]);
+        assert_eq!(clean(&heavy, &Arc::new(Images::default())), Err(TooHeavy), "{}", heavy.get(..50).unwrap());
     }
+}
+
+#[test]
+fn after_one_heavy_piece_there_is_no_more() {
+    let images = Arc::new(Images::default());
+    assert!(clean("<p>x</p>", &images).is_ok());
+    assert_eq!(clean(&"<div>".repeat(1_000), &images), Err(TooHeavy));
+    assert_eq!(clean("<p>x</p>", &images), Err(TooHeavy));
+    // Octets add up.
+    let images = Arc::new(Images::default());
+    let half = "x".repeat(MAX_HTML / 2);
+    assert!(clean(&half, &images).is_ok() && clean(&half, &images).is_ok());
+    assert_eq!(clean("x", &images), Err(TooHeavy));
 }

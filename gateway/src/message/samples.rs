@@ -141,3 +141,25 @@ fn ten_thousand_enclosures_of_one_name() {
     assert_eq!(parts.len(), limits::PARTS - 1);
     assert_eq!(parts.last().unwrap().name, format!("a ({}).pdf", limits::PARTS - 1));
 }
+
+#[test]
+fn html_that_is_too_heavy_is_enclosed() {
+    let heavy = "<div>".repeat(1_000);
+    let head = "Content-Type: multipart/mixed; boundary=b\r\n\r\n--b\r\n\r\ntext\r\n--b\r\n";
+    let bytes = format!("{head}Content-Type: text/html\r\n\r\n{heavy}\r\n--b--\r\n").into_bytes();
+    let message = ParsedMessage::parse(received(bytes)).unwrap();
+    assert!(message.facts.readable);
+    let parts = prepare(&message.received.bytes, &message.facts, 0).parts;
+    let shown: Vec<_> = parts.iter().map(|part| (part.kind, part.media_type.as_str(), part.name.as_str())).collect();
+    assert_eq!(shown, [(PartKind::Body, "text/plain", ""), (PartKind::Enclosure, "text/html", "page.html")]);
+    assert_eq!(parts[1].bytes, heavy.as_bytes());
+}
+
+#[test]
+fn debug_output_tells_no_content() {
+    let bytes = b"Subject: canary\r\nFrom: canary <a@x.example>\r\n\r\ncanary\r\n".to_vec();
+    let message = ParsedMessage::parse(received(bytes)).unwrap();
+    let prepared = prepare(&message.received.bytes, &message.facts, 0);
+    let shown = format!("{:?} {:?} {:?}", message.facts, prepared.parts, message.facts.from);
+    assert!(!shown.contains("canary"), "{shown}");
+}

@@ -12,6 +12,7 @@ mod bodies;
 mod decode;
 mod enclosure;
 mod facts;
+mod flowed;
 mod header;
 mod html;
 mod outgoing;

@@ -12,6 +12,7 @@ mod bodies;
 mod decode;
 mod enclosure;
 mod facts;
+mod flowed;
 mod header;
 mod html;
 mod outgoing;
@@ -72,7 +73,7 @@ pub struct ParsedMessage {
 }
 
 impl ParsedMessage {
-    /// Reads the header and walks the structure.
+    /// Reads the header and walks the structure; decodes every part once to know that it can be. Not for an async thread.
     ///
     /// # Errors
     /// [`Rejection::LOOP`] for more than 50 Received fields; [`Rejection::UNREADABLE_HEADER`] for a header section that is

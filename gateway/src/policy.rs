@@ -21,11 +21,13 @@ use condition::Conditions;
 pub use file::PolicyError;
 
 /// The rules, checked.
+#[derive(Clone, Debug)]
 pub struct Policy {
     rules: Vec<Rule>,
     default: Action,
 }
 
+#[derive(Clone, Debug)]
 struct Rule {
     name: String,
     when: Conditions,

@@ -6,7 +6,6 @@ use std::borrow::Cow;
 
 use mail_parser::decoders::base64::base64_decode;
 use mail_parser::decoders::charsets::map::charset_decoder;
-use mail_parser::decoders::quoted_printable::quoted_printable_decode;
 
 use super::header::Header;
 use super::structure::Unreadable;
@@ -37,9 +36,36 @@ pub(super) fn transfer(encoding: Encoding, bytes: &[u8]) -> Result<Cow<'_, [u8]>
     let decoded = match encoding {
         Encoding::Identity => return Ok(Cow::Borrowed(bytes)),
         Encoding::Base64 => base64_decode(bytes),
-        Encoding::QuotedPrintable => quoted_printable_decode(bytes),
+        Encoding::QuotedPrintable => quoted_printable(bytes),
     };
     decoded.map(Cow::Owned).ok_or(Unreadable::Encoding)
+}
+
+/// RFC 2045 6.7. mail-parser's decoder reads `50 = 50` as `50 P`; here it is damage.
+fn quoted_printable(bytes: &[u8]) -> Option<Vec<u8>> {
+    let mut out = Vec::with_capacity(bytes.len());
+    for line in bytes.split_inclusive(|b| *b == b'\n') {
+        let content = line.trim_ascii_end();
+        // Blanks at the end of a line were added on the way; they count only before a line ending.
+        let (content, ending) = match (content.strip_suffix(b"="), line.ends_with(b"\n")) {
+            (Some(content), _) => (content, b"".as_slice()),
+            (None, true) => (content, b"\r\n".as_slice()),
+            (None, false) => (line, b"".as_slice()),
+        };
+        let mut rest = content;
+        while let Some((first, after)) = rest.split_first() {
+            if *first == b'=' {
+                let hex = after.get(..2).filter(|hex| hex.iter().all(u8::is_ascii_hexdigit))?;
+                out.push(u8::from_str_radix(std::str::from_utf8(hex).ok()?, 16).ok()?);
+                rest = after.get(2..)?;
+            } else {
+                out.push(*first);
+                rest = after;
+            }
+        }
+        out.extend_from_slice(ending);
+    }
+    Some(out)
 }
 
 /// Text in UTF-8 with LF line endings. What no character set explains is taken for UTF-8, then for windows-1252: mail without
@@ -89,6 +115,10 @@ mod tests {
         check(Encoding::Base64, b"", Some(b""));
         check(Encoding::Base64, b"SGVs!bG8=", None);
         check(Encoding::QuotedPrintable, b"Gr=FC=\r\n=DFe \r\nx", Some(b"Gr\xfc\xdfe\r\nx"));
-        check(Encoding::QuotedPrintable, b"50 = 50", None);
+        check(Encoding::QuotedPrintable, b"a=3D=3d\r\n\r\n=20\r\nb=  \r\nc= ", Some(b"a==\r\n\r\n \r\nbc"));
+        check(Encoding::QuotedPrintable, b"", Some(b""));
+        for damaged in [b"50 = 50".as_slice(), b"=ZZ", b"=4", b"=+1", b"a==\r\n"] {
+            check(Encoding::QuotedPrintable, damaged, None);
+        }
     }
 }

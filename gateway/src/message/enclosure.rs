@@ -104,6 +104,8 @@ fn default_name(media_type: &str) -> &'static str {
         "message/rfc822" | "message/global" => "message.eml",
         "message/delivery-status" => "delivery-status.txt",
         "message/disposition-notification" => "disposition.txt",
+        "text/rfc822-headers" => "headers.txt",
+        other if other.starts_with("text/") => "text.txt",
         _ => "attachment.bin",
     }
 }

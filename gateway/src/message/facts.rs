@@ -155,12 +155,12 @@ fn mailboxes(header: &Header<'_>, name: &str) -> Vec<Mailbox> {
 
 fn references(header: &Header<'_>) -> Vec<String> {
     let mut ids: Vec<String> = header.all("References").flat_map(|field| field.ids()).collect();
-    for id in header.all("In-Reply-To").flat_map(|field| field.ids()) {
+    ids.drain(..ids.len().saturating_sub(MAX_REFERENCES));
+    for id in header.all("In-Reply-To").flat_map(|field| field.ids()).take(MAX_REFERENCES) {
         if !ids.contains(&id) {
             ids.push(id);
         }
     }
-    ids.drain(..ids.len().saturating_sub(MAX_REFERENCES));
     ids
 }
 

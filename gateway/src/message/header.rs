@@ -62,8 +62,13 @@ impl<'a> Field<'a> {
 
     /// Unstructured text, encoded-words decoded, in one line.
     pub fn text(&self) -> String {
+        printable(&self.unstructured())
+    }
+
+    /// The same as it stands: control characters in, blanks around it too where they were encoded.
+    pub fn unstructured(&self) -> String {
         match MessageStream::new(&self.terminated()).parse_unstructured() {
-            HeaderValue::Text(text) => printable(&text),
+            HeaderValue::Text(text) => text.into_owned(),
             _ => String::new(),
         }
     }

@@ -18,6 +18,7 @@ mod hostile;
 use std::borrow::Cow;
 use std::collections::{HashMap, HashSet};
 use std::sync::{Arc, Mutex};
+use std::time::{Duration, Instant};
 
 use ammonia::{Builder, Url, UrlRelative};
 use base64::Engine;
@@ -25,8 +26,11 @@ use base64::prelude::BASE64_STANDARD;
 
 use tree::Tree;
 
-/// HTML beyond this is not shown but enclosed.
+/// HTML of one letter beyond this is not shown but enclosed.
 const MAX_HTML: usize = 8 * 1024 * 1024;
+/// Time to measure the HTML of one letter: cleaning takes about as much again. Ordinary mail takes milliseconds, but a tag with
+/// a hundred thousand attributes would take minutes, whatever its size.
+const MAX_TIME: Duration = Duration::from_secs(5);
 /// Octets of one embedded image, and of all of a letter.
 const MAX_IMAGE: usize = 2 * 1024 * 1024;
 const MAX_IMAGES: usize = 8 * 1024 * 1024;
@@ -151,17 +155,20 @@ pub(super) fn is_embeddable(media_type: &str) -> bool {
     IMAGE_TYPES.contains(&media_type)
 }
 
-/// The images that HTML may ask for, and which it did.
+/// What the HTML of one letter may ask for, and what it has used up: images, octets, time.
 #[derive(Default)]
 pub(super) struct Images {
     by_content_id: HashMap<String, Image>,
     ledger: Mutex<Ledger>,
 }
 
+/// What one letter has used up.
 #[derive(Default)]
 struct Ledger {
     used: HashSet<usize>,
     octets: usize,
+    html: usize,
+    time: Duration,
 }
 
 impl Images {
@@ -184,6 +191,20 @@ impl Images {
         Some(format!("data:{};base64,{}", image.media_type, BASE64_STANDARD.encode(&image.bytes)))
     }
 
+    /// The time left for another piece of HTML; none after one that was too heavy.
+    fn allowance(&self, octets: usize) -> Result<Duration, TooHeavy> {
+        let mut ledger = self.ledger.lock().map_err(|_| TooHeavy)?;
+        ledger.html = ledger.html.saturating_add(octets);
+        let left = MAX_TIME.saturating_sub(ledger.time);
+        if ledger.html > MAX_HTML || left.is_zero() { Err(TooHeavy) } else { Ok(left) }
+    }
+
+    fn spend(&self, time: Duration) {
+        if let Ok(mut ledger) = self.ledger.lock() {
+            ledger.time = ledger.time.saturating_add(time);
+        }
+    }
+
     /// Counts an image in, if there is room for it. Each use counts.
     fn has_room(&self, octets: usize) -> bool {
         let Ok(mut ledger) = self.ledger.lock() else { return false };
@@ -203,10 +224,11 @@ pub(super) struct TooHeavy;
 
 /// A fragment that is safe to put into a page.
 pub(super) fn clean(html: &str, images: &Arc<Images>) -> Result<String, TooHeavy> {
-    if html.len() > MAX_HTML {
-        return Err(TooHeavy);
-    }
-    Tree::read(html)?;
+    let allowance = images.allowance(html.len())?;
+    let started = Instant::now();
+    let measured = Tree::read(html, allowance);
+    images.spend(if measured.is_ok() { started.elapsed() } else { MAX_TIME });
+    measured?;
     let images = Arc::clone(images);
     let mut builder = Builder::empty();
     builder
@@ -230,7 +252,7 @@ pub(super) fn clean(html: &str, images: &Arc<Images>) -> Result<String, TooHeavy
 
 /// A cleaned fragment as plain text.
 pub(super) fn to_text(cleaned: &str) -> Result<String, TooHeavy> {
-    Ok(text::rendered(&Tree::read(cleaned)?))
+    Ok(text::rendered(&Tree::read(cleaned, MAX_TIME)?))
 }
 
 /// Plain text as HTML that looks the same.

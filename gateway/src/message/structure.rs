@@ -2,13 +2,14 @@
 //!
 //! There is no recursion, and messages within the message are leaves: their inside is nobody's business here. A parser
 //! that entered them could be led a hundred thousand levels down.
-//! Standards: RFC 2046 5.1 (multiparts), RFC 2045 5.2 (defaults).
+//! Standards: RFC 2046 5.1 (multiparts), RFC 2045 5.2 (defaults), RFC 3676 (flowed text).
 
 use std::borrow::Cow;
 
 use mail_parser::ContentType;
 
 use super::decode::{self, Encoding};
+use super::flowed::{self, SoftBreak};
 use super::header::{Header, Strictness, first_line, is_empty_line};
 use super::limits;
 
@@ -59,10 +60,16 @@ impl Node<'_> {
         decode::transfer(Encoding::of(&self.header)?, self.content)
     }
 
-    /// The leaf's text, from whatever character set.
+    /// The leaf's text, from whatever character set, flowed lines put together.
     pub fn text(&self) -> Result<String, Unreadable> {
-        let charset = self.content_type.as_ref().and_then(|content_type| content_type.attribute("charset"));
-        Ok(decode::characters(&self.decoded()?, charset))
+        let attribute = |name: &str| self.content_type.as_ref().and_then(|content_type| content_type.attribute(name));
+        let is = |name: &str, value: &str| attribute(name).is_some_and(|found| found.eq_ignore_ascii_case(value));
+        let text = decode::characters(&self.decoded()?, attribute("charset"));
+        if !self.is("text", "plain") || !is("format", "flowed") {
+            return Ok(text);
+        }
+        let soft_break = if is("delsp", "yes") { SoftBreak::DropsBlank } else { SoftBreak::KeepsBlank };
+        Ok(flowed::unbroken(&text, soft_break))
     }
 
     /// Content-ID without angle brackets.

@@ -56,14 +56,15 @@ pub fn without_tags(subject: &str) -> String {
 pub(super) fn field_without_tags(field: &Field<'_>) -> Option<Vec<u8>> {
     let decoded = field.text();
     let clean = without_tags(&decoded);
-    let lines = drop_blank_lines(&cut(field.whole));
-    let unchanged = clean == decoded && lines == field.whole;
-    if unchanged {
+    let lines = cut(field.whole);
+    if clean == decoded && lines == field.whole {
         return None;
     }
-    let same_words = |a: &str, b: &str| a.split_whitespace().eq(b.split_whitespace());
+    let lines = drop_blank_lines(&lines);
+    // A cut through encoded-words may leave blanks or glue words together that were apart: then the text is written anew.
+    let is_clean = |text: &str| text.split_whitespace().eq(clean.split_whitespace()) && !text.starts_with(' ');
     match Field::read(&lines) {
-        Some(cut) if same_words(&cut.text(), &clean) => Some(lines),
+        Some(cut) if is_clean(&cut.unstructured()) => Some(lines),
         _ => Some(written(field, &clean)),
     }
 }

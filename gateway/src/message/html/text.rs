@@ -154,6 +154,8 @@ fn leave(tree: &Tree, node: usize, page: &mut Page) {
 
 #[cfg(test)]
 mod tests {
+    use std::time::Duration;
+
     use super::*;
 
     #[test]
@@ -169,7 +171,7 @@ mod tests {
             ("1 &lt; 2 &amp; 3&nbsp;mg", "1 < 2 & 3 mg\n"),
             ("<p> &nbsp; </p>", ""),
         ] {
-            assert_eq!(rendered(&Tree::read(html).unwrap()), expected, "{html}");
+            assert_eq!(rendered(&Tree::read(html, Duration::from_secs(60)).unwrap()), expected, "{html}");
         }
     }
 }

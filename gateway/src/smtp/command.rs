@@ -114,7 +114,7 @@ fn mail(argument: &str) -> Result<Command, Rejection> {
     };
     let (mut size, mut body) = (None, None);
     for parameter in parameters {
-        let (keyword, value) = parameter?;
+        let Parameter { keyword, value } = parameter?;
         if keyword.eq_ignore_ascii_case("SIZE") && size.is_none() {
             size = Some(octets(value)?);
         } else if keyword.eq_ignore_ascii_case("BODY") && body.is_none() {
@@ -147,7 +147,7 @@ fn recipient(argument: &str) -> Result<Command, Rejection> {
 fn path<'a>(
     argument: &'a str,
     keyword: &str,
-) -> Option<(&'a str, impl Iterator<Item = Result<(&'a str, Option<&'a str>), Rejection>>)> {
+) -> Option<(&'a str, impl Iterator<Item = Result<Parameter<'a>, Rejection>>)> {
     let (found, rest) = argument.split_at_checked(keyword.len())?;
     if !found.eq_ignore_ascii_case(keyword) {
         return None;
@@ -186,12 +186,17 @@ enum Quoted {
 }
 
 // RFC 5321 4.1.2: esmtp-param
-fn parameter(text: &str) -> Result<(&str, Option<&str>), Rejection> {
+struct Parameter<'a> {
+    keyword: &'a str,
+    value: Option<&'a str>,
+}
+
+fn parameter(text: &str) -> Result<Parameter<'_>, Rejection> {
     let (keyword, value) = text.split_once('=').map_or((text, None), |(keyword, value)| (keyword, Some(value)));
     let well_formed = keyword.starts_with(|c: char| c.is_ascii_alphanumeric())
         && keyword.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'-')
         && value.is_none_or(|value| !value.is_empty() && !value.contains('='));
-    if well_formed { Ok((keyword, value)) } else { Err(Rejection::PARAMETERS) }
+    if well_formed { Ok(Parameter { keyword, value }) } else { Err(Rejection::PARAMETERS) }
 }
 
 // RFC 1870 3: one to twenty digits, which is more than 64 bits hold.

@@ -9,6 +9,7 @@
 
 use std::net::IpAddr;
 use std::sync::Arc;
+use std::time::Duration;
 
 use rustls::ServerConfig;
 use sealpost_vault::Clock;
@@ -31,6 +32,9 @@ use super::settings::Settings;
 use super::wire::{Wire, WireError};
 use super::{Client, Door, Intake, ReceivedMessage};
 use crate::{Envelope, Rejection};
+
+/// A handshake is two round trips; who needs longer is holding a place.
+const HANDSHAKE: Duration = Duration::from_secs(30);
 
 /// What all sessions of a listener share.
 #[derive(Debug)]
@@ -100,7 +104,7 @@ pub(super) async fn attend<I: Intake>(house: &House<I>, stream: TcpStream, addre
             let handshake = TlsAcceptor::from(Arc::clone(config)).accept(wire.into_stream());
             let secured = tokio::select! {
                 () = house.stop.cancelled() => return,
-                secured = timeout(house.settings.command_timeout, handshake) => secured,
+                secured = timeout(house.settings.command_timeout.min(HANDSHAKE), handshake) => secured,
             };
             let mut wire = match secured {
                 Ok(Ok(stream)) => Wire::new(stream),

@@ -29,7 +29,7 @@ pub struct Settings {
     pub error_delay: Duration,
     /// How long a client is watched for talking before the greeting.
     pub greet_wait: Duration,
-    /// For one command to arrive whole, for a reply to be taken, for a TLS handshake.
+    /// For one command to arrive whole, for a reply to be taken.
     pub command_timeout: Duration,
     /// For the next octets of a message.
     pub data_timeout: Duration,

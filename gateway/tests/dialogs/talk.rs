@@ -93,7 +93,9 @@ impl Talk {
         let read = timeout(PATIENCE, self.stream.read_to_end(&mut self.unread)).await;
         match read.map_err(|_| "the server stays")? {
             Err(error) if error.kind() != io::ErrorKind::ConnectionReset => Err(error.to_string()),
-            _ if self.unread.iter().any(u8::is_ascii_digit) => Err("the server has replied".into()),
+            _ if self.unread.windows(3).any(|octets| octets.iter().all(u8::is_ascii_digit)) => {
+                Err("the server has replied".into())
+            }
             _ => Ok(()),
         }
     }

@@ -129,6 +129,20 @@ pub async fn parts(db: &Db, blobs: &BlobStore, reply: ReplyId, count: u32) -> Re
     Ok(Some(parts))
 }
 
+/// Deletes the sealed parts once the gateway has answered (writer: portal); that the reply was sent stays known, so that a
+/// browser which missed the answer can still ask for it.
+pub async fn empty(db: &Db, blobs: &BlobStore, reply: ReplyId) -> Result<(), StoreError> {
+    let keys: Vec<(String,)> = sqlx::query_as("select blob_key from upload_parts where reply_id = $1")
+        .bind(reply.to_string())
+        .fetch_all(db.reader())
+        .await?;
+    sqlx::query("delete from upload_parts where reply_id = $1").bind(reply.to_string()).execute(db.writer()).await?;
+    for (key,) in keys {
+        blobs.delete(&key).await?;
+    }
+    Ok(())
+}
+
 /// Deletes a reply's upload (writer: portal).
 pub async fn delete(db: &Db, blobs: &BlobStore, reply: ReplyId) -> Result<(), StoreError> {
     let keys: Vec<(String,)> = sqlx::query_as("select blob_key from upload_parts where reply_id = $1")

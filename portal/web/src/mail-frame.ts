@@ -9,6 +9,8 @@ const SANDBOX = 'allow-same-origin allow-popups allow-popups-to-escape-sandbox';
 const STYLE = `<style>
 html { background: #fff; color: #1c2733; color-scheme: light; }
 body { margin: 0; font: 1rem/1.55 system-ui, sans-serif; overflow-wrap: anywhere; }
+style + * { margin-top: 0; }
+a { color: #0b5cad; }
 img { max-width: 100%; height: auto; }
 pre { white-space: pre-wrap; }
 blockquote { margin: .5rem 0 .5rem .2rem; padding-left: .8rem; border-left: 3px solid #c9d3dc; }

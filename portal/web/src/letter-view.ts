@@ -4,7 +4,7 @@ import { Unreachable, fetchPart } from './api.js';
 import { mailFile, type OpenPart } from './eml.js';
 import { type OpenLetter, type Pickup, Tampered } from './letter.js';
 import { showMail } from './mail-frame.js';
-import { announce, busy, element, hidden, setText } from './page.js';
+import { busy, element, hidden, setText } from './page.js';
 import { showText } from './plain-text.js';
 import { safeName, saveFile } from './save.js';
 import type { Mailbox, SlipPart } from './slip.js';
@@ -12,6 +12,7 @@ import { fromUtf8 } from './bytes.js';
 import { dateAndTime, longDate, say, size } from './texts.js';
 
 type Progress = (received: number) => void;
+type Outcome = 'done' | 'failed';
 
 /** Fetches and opens a part. */
 export async function openPart(pickup: Pickup, letter: OpenLetter, part: SlipPart, progress: Progress): Promise<OpenPart> {
@@ -48,6 +49,7 @@ function people(id: string, list: readonly Mailbox[]): void {
     const item = document.createElement('span');
     item.className = 'person';
     const bold = document.createElement('strong');
+    bold.dir = 'auto';
     bold.textContent = name === '' ? address : name;
     item.append(bold);
     if (name !== '') item.append(' ', Object.assign(document.createElement('span'), { className: 'address', textContent: address }));
@@ -78,7 +80,7 @@ function showBodies(bodies: OpenPart[], subject: string): void {
 function enclosure(pickup: Pickup, letter: OpenLetter, part: SlipPart): HTMLElement {
   const name = safeName(part.name, say('unnamed', { number: String(part.n + 1) }));
   const item = document.createElement('li');
-  const label = Object.assign(document.createElement('span'), { className: 'file-name', textContent: name });
+  const label = Object.assign(document.createElement('span'), { className: 'file-name', dir: 'auto', textContent: name });
   const details = Object.assign(document.createElement('span'), { className: 'file-size', textContent: size(part.size) });
   const button = document.createElement('button');
   button.type = 'button';
@@ -87,9 +89,10 @@ function enclosure(pickup: Pickup, letter: OpenLetter, part: SlipPart): HTMLElem
   button.setAttribute('aria-label', say('save-name', { name }));
   const status = Object.assign(document.createElement('p'), { className: 'file-status', hidden: true });
   status.setAttribute('role', 'status');
-  const tell = (text: string): void => {
+  const tell = (text: string, kind: Outcome = 'done'): void => {
     status.hidden = text === '';
     status.textContent = text;
+    status.className = kind === 'done' ? 'file-status' : 'file-status error';
   };
   const stored = pickup.parts[part.n] ?? 1;
   button.addEventListener('click', () => {
@@ -114,24 +117,31 @@ function enclosure(pickup: Pickup, letter: OpenLetter, part: SlipPart): HTMLElem
 
 function offerMailFile(pickup: Pickup, letter: OpenLetter, subject: string): void {
   const button = element('letter-eml', HTMLButtonElement);
+  const tell = (text: string, kind: Outcome = 'done'): void => {
+    const status = element('letter-status', HTMLElement);
+    status.textContent = text;
+    status.hidden = text === '';
+    status.className = kind === 'done' ? 'notice' : 'error';
+  };
   button.onclick = () => {
     void busy(button, () =>
-      saving(announce, async () => {
+      saving(tell, async () => {
         const parts: OpenPart[] = [];
         for (const part of letter.slip.parts) parts.push(await openPart(pickup, letter, part, () => undefined));
-        saveFile(safeName(`${subject.slice(0, 60)}.eml`, 'letter.eml'), mailFile(letter.slip, parts));
-        announce(say('saved', { name: subject }));
+        const name = safeName(`${Array.from(subject).slice(0, 60).join('')}.eml`, 'letter.eml');
+        saveFile(name, mailFile(letter.slip, parts));
+        tell(say('saved', { name }));
       }),
     );
   };
 }
 
-async function saving(tell: (text: string) => void, work: () => Promise<void>): Promise<void> {
+async function saving(tell: (text: string, kind?: Outcome) => void, work: () => Promise<void>): Promise<void> {
   try {
     tell('');
     await work();
   } catch (cause) {
-    if (cause instanceof Tampered) tell(say('part-tampered'));
-    else tell(say(cause instanceof Unreachable ? `unreachable-${cause.reason}` : 'session-over'));
+    if (cause instanceof Tampered) tell(say('part-tampered'), 'failed');
+    else tell(say(cause instanceof Unreachable ? `unreachable-${cause.reason}` : 'session-over'), 'failed');
   }
 }

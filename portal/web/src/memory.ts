@@ -35,6 +35,21 @@ export class Memory {
     write(sessionStorage, this.key('secret'), base64url(secret));
   }
 
+  /** An address that was typed where there is no link. */
+  address(): string | undefined {
+    return read(sessionStorage, this.key('address'));
+  }
+
+  keepAddress(address: string): void {
+    write(sessionStorage, this.key('address'), address);
+  }
+
+  /** Everything that was typed, once it led to a letter. */
+  forgetTyped(): void {
+    for (const name of ['secret', 'address']) remove(sessionStorage, this.key(name));
+    this.forgetRequest();
+  }
+
   /** A code that was asked for and still counts. */
   request(): CodeRequest | undefined {
     const kept = parsed<CodeRequest>(read(localStorage, this.key('request')));

@@ -5,18 +5,20 @@
 
 import { NotAvailable, Unreachable, fetchPickup } from './api.js';
 import type { Bytes } from './bytes.js';
-import { type CodeEntry, askForCode } from './code-entry.js';
+import { type CodeEntry, askForCode, enterCode } from './code-entry.js';
 import { Tampered, WrongSecret, openLetter } from './letter.js';
 import { parseSecret } from './link.js';
 import { Memory } from './memory.js';
-import { browserIsAble, busy, element, fieldError, showStep } from './page.js';
+import { browserIsAble, busy, element, fieldError, libraryIsThere, showStep } from './page.js';
 import { language, say } from './texts.js';
 
 /** Most letters that one typed code is tried on. */
 const MOST_TRIES = 50;
 
+const memory = new Memory('typed');
+
 function start(): void {
-  if (!browserIsAble()) {
+  if (!browserIsAble() || !libraryIsThere()) {
     showStep('old-browser');
     return;
   }
@@ -27,7 +29,10 @@ function start(): void {
     event.preventDefault();
     void busy(element('open-button', HTMLButtonElement), () => submit(address, secret));
   };
-  showStep('open');
+  address.value = memory.address() ?? '';
+  const [request, kept] = [memory.request(), memory.secret()];
+  if (request !== undefined && kept !== undefined) enterCode(codeEntry(address.value, kept, secret), request);
+  else showStep('open');
 }
 
 async function submit(address: HTMLInputElement, written: HTMLInputElement): Promise<void> {
@@ -40,6 +45,9 @@ async function submit(address: HTMLInputElement, written: HTMLInputElement): Pro
     wrong?.focus();
     return;
   }
+  // A phone may discard the tab while its owner fetches the code.
+  memory.keepAddress(typed);
+  memory.keepSecret(secret);
   try {
     await askForCode(codeEntry(typed, secret, written));
   } catch (cause) {
@@ -51,10 +59,17 @@ async function submit(address: HTMLInputElement, written: HTMLInputElement): Pro
 function codeEntry(address: string, secret: Bytes, written: HTMLInputElement): CodeEntry {
   return {
     of: { address },
-    requested: () => undefined,
+    requested: (request) => memory.keepRequest(request),
     proven: async (pickups) => {
       showStep('loading');
-      const found = await fitting(pickups.slice(0, MOST_TRIES), secret);
+      let found: string | undefined;
+      try {
+        found = await fitting(pickups.slice(0, MOST_TRIES), secret);
+      } catch (cause) {
+        showStep('code');
+        throw cause;
+      }
+      memory.forgetTyped();
       if (found !== undefined) {
         new Memory(found).keepSecret(secret);
         location.assign(`/p/${found}?lang=${language()}`);

@@ -56,3 +56,8 @@ export function browserIsAble(): boolean {
   // The two methods are of 2022; a browser that has them has all the syntax that the modules use.
   return window.isSecureContext && typeof crypto.subtle === 'object' && 'at' in Array.prototype && 'structuredClone' in window;
 }
+
+/** Whether OpenPGP.js arrived; without it nothing may be judged as changed. */
+export function libraryIsThere(): boolean {
+  return typeof openpgp === 'object';
+}

@@ -10,7 +10,7 @@ import { type Pickup, Tampered, WrongSecret, openLetter } from './letter.js';
 import { showLetter } from './letter-view.js';
 import { parseSecret, takeApart } from './link.js';
 import { Memory } from './memory.js';
-import { browserIsAble, busy, element, fieldError, hidden, setText, showStep } from './page.js';
+import { browserIsAble, busy, element, fieldError, hidden, libraryIsThere, setText, showStep } from './page.js';
 import { ReplyView } from './reply-view.js';
 import { say } from './texts.js';
 
@@ -25,6 +25,11 @@ function start(): void {
   }
   if (taken.pickup === '') {
     problem('address');
+    return;
+  }
+  if (!libraryIsThere()) {
+    element('problem-again', HTMLButtonElement).onclick = () => location.reload();
+    problem('unreachable');
     return;
   }
   const page = new PickupPage(taken.pickup);

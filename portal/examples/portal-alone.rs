@@ -19,7 +19,8 @@ type Failure = Box<dyn std::error::Error + Send + Sync>;
 #[tokio::main]
 async fn main() -> Result<(), Failure> {
     let directory = tempfile::tempdir()?;
-    let vault = Db::connect(&format!("sqlite:{}", directory.path().join("vault.sqlite").display()), Schema::Vault).await?;
+    let vault =
+        Db::connect(&format!("sqlite:{}", directory.path().join("vault.sqlite").display()), Schema::Vault).await?;
     vault.migrate().await?;
     let blobs = BlobStore::local(&directory.path().join("blobs"))?;
     let organisation = Organisation {

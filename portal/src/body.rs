@@ -24,9 +24,10 @@ impl<S: Send + Sync, T: DeserializeOwned> FromRequest<S> for Json<T> {
 
     async fn from_request(request: Request, _: &S) -> Result<Self, Error> {
         // Not a type that a form of another site could send without the browser asking us first.
-        let is_json = request.headers().get(header::CONTENT_TYPE).and_then(|value| value.to_str().ok()).is_some_and(
-            |value| value.split(';').next().unwrap_or_default().trim().eq_ignore_ascii_case("application/json"),
-        );
+        let is_json =
+            request.headers().get(header::CONTENT_TYPE).and_then(|value| value.to_str().ok()).is_some_and(|value| {
+                value.split(';').next().unwrap_or_default().trim().eq_ignore_ascii_case("application/json")
+            });
         if !is_json {
             return Err(Error::BadRequest);
         }
@@ -46,9 +47,8 @@ pub async fn read(request: Request, most: usize) -> Result<axum::body::Bytes, Er
         return Err(Error::TooLarge);
     }
     to_bytes(request.into_body(), most).await.map_err(|error| {
-        let too_large = std::error::Error::source(&error).is_some_and(|source| {
-            source.is::<http_body_util::LengthLimitError>()
-        });
+        let too_large =
+            std::error::Error::source(&error).is_some_and(|source| source.is::<http_body_util::LengthLimitError>());
         if too_large { Error::TooLarge } else { Error::BadRequest }
     })
 }

@@ -113,7 +113,9 @@ mod tests {
     #[test]
     fn a_readable_colour_stays_as_it_is() {
         let sheet = accent("#1d5f8a").unwrap();
-        assert!(sheet.style_sheet().contains(":root { --accent: #1d5f8a; --on-accent: #ffffff; --accent-text: #1d5f8a; }"));
+        assert!(
+            sheet.style_sheet().contains(":root { --accent: #1d5f8a; --on-accent: #ffffff; --accent-text: #1d5f8a; }")
+        );
     }
 
     #[test]

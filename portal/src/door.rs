@@ -28,9 +28,9 @@ use tokio_rustls::TlsAcceptor;
 use tokio_util::sync::CancellationToken;
 use tower::ServiceExt as _;
 
+use crate::housekeeping;
 use crate::portal::{Portal, PortalError, Settings};
 use crate::visitor::Peer;
-use crate::housekeeping;
 
 /// Connections at once; more wait to be accepted.
 const CONNECTIONS: usize = 1000;

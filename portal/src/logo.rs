@@ -51,7 +51,8 @@ fn media_type(content: &[u8]) -> Option<&'static str> {
         return Some("image/png");
     }
     let text = std::str::from_utf8(content).ok()?.trim_start_matches('\u{feff}').trim_start();
-    let is_svg = text.starts_with("<svg") || (text.starts_with("<?xml") || text.starts_with("<!--")) && text.contains("<svg");
+    let is_svg =
+        text.starts_with("<svg") || (text.starts_with("<?xml") || text.starts_with("<!--")) && text.contains("<svg");
     is_svg.then_some("image/svg+xml")
 }
 

@@ -112,8 +112,9 @@ impl Portal {
         errands::wait(&self.vault, &self.rung, errand_id, patience).await
     }
 
-    /// Hears the portal's bell until `stop`: whoever waits for an answer looks again.
-    pub(crate) async fn hear(self, listener: Listener, stop: CancellationToken) {
+    /// Hears the portal's bell until `stop`: whoever waits for an answer looks again. [`crate::serve`] does this; whoever
+    /// uses [`Portal::router`] alone may.
+    pub async fn hear(self, listener: Listener, stop: CancellationToken) {
         while stop.run_until_cancelled(listener.wait()).await.is_some() {
             self.rung.notify_waiters();
         }

@@ -35,13 +35,13 @@ const UPLOAD_PATIENCE: Duration = Duration::from_secs(120);
 impl Portal {
     /// All routes.
     pub fn router(&self) -> Router {
-        let uploads = Router::new()
-            .route("/api/replies/{reply}/parts/{n}", put(reply::part))
-            .route_layer(middleware::from_fn(|request: Request, next: Next| within(UPLOAD_PATIENCE, request, next)));
-        let others = Router::new()
+        let cross_site = |_: ProtectionError| Error::CrossSite.into_response();
+        let patient = || middleware::from_fn(|request: Request, next: Next| within(PATIENCE, request, next));
+        // Only looked at, whoever sent the browser here. They stay outside the cross-site check, which writes the path to
+        // the log at its finest level: a link's path can carry its secret (`%23`).
+        let seen = Router::new()
             .route("/", get(home::page))
             .route("/open", get(open::page))
-            .route("/lost", get(lost::page).post(lost::ask))
             .route("/p/", get(pickup::page))
             .route("/p/{*pickup}", get(pickup::page))
             .route("/mail-frame", get(mail_frame::page))
@@ -50,23 +50,29 @@ impl Portal {
             .route("/logo", get(look::logo))
             .route("/health", get(health::health))
             .route("/ready", get(health::ready))
-            .route("/api/code", post(code::ask))
-            .route("/api/proof", post(proof::prove))
             .route("/api/pickups/{pickup}", get(letter::letter))
             .route("/api/pickups/{pickup}/parts/{n}", get(letter::part))
+            .route("/api/replies/{reply}", get(reply::state))
+            .route_layer(patient());
+        let asked = Router::new()
+            .route("/lost", get(lost::page).post(lost::ask))
+            .route("/api/code", post(code::ask))
+            .route("/api/proof", post(proof::prove))
             .route("/api/pickups/{pickup}/opened", post(letter::opened))
             .route("/api/replies", post(reply::begin))
-            .route("/api/replies/{reply}", get(reply::state))
             .route("/api/replies/{reply}/send", post(reply::send))
-            .route_layer(middleware::from_fn(|request: Request, next: Next| within(PATIENCE, request, next)));
-        let cross_site = |_: ProtectionError| Error::CrossSite.into_response();
-        uploads
-            .merge(others)
+            .route_layer(patient())
+            .route_layer(CsrfLayer::new().with_rejection_response(cross_site));
+        let uploaded = Router::new()
+            .route("/api/replies/{reply}/parts/{n}", put(reply::part))
+            .route_layer(middleware::from_fn(|request: Request, next: Next| within(UPLOAD_PATIENCE, request, next)))
+            .route_layer(CsrfLayer::new().with_rejection_response(cross_site));
+        seen.merge(asked)
+            .merge(uploaded)
             .fallback(|| async { Error::NotFound })
             .method_not_allowed_fallback(|| async { Error::Method })
             // Handlers read bodies by our own bounded readers; this holds for whatever an extractor might read.
             .layer(DefaultBodyLimit::max(crate::body::MAX_JSON))
-            .layer(CsrfLayer::new().with_rejection_response(cross_site))
             .layer(CatchPanicLayer::custom(|_: Box<dyn Any + Send>| Error::Busy.into_response()))
             .layer(middleware::from_fn_with_state(self.clone(), for_people))
             .layer(middleware::from_fn_with_state(self.clone(), headers::always))

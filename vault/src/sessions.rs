@@ -277,14 +277,13 @@ async fn prove(
 /// Whether the session lives and proved itself for this pickup; a sign of life if so.
 pub async fn has_proven(db: &Db, session: SessionHash, pickup: PickupId, now: Time) -> Result<bool, StoreError> {
     let alive = is_alive(db, session, now).await?;
-    let row: Option<(i64,)> = sqlx::query_as(
-        "select proven_at from proofs where session_hash = $1 and pickup_id = $2 and proven_at > $3",
-    )
-    .bind(session.hex())
-    .bind(pickup.to_string())
-    .bind(now.saturating_sub(LONGEST))
-    .fetch_optional(db.reader())
-    .await?;
+    let row: Option<(i64,)> =
+        sqlx::query_as("select proven_at from proofs where session_hash = $1 and pickup_id = $2 and proven_at > $3")
+            .bind(session.hex())
+            .bind(pickup.to_string())
+            .bind(now.saturating_sub(LONGEST))
+            .fetch_optional(db.reader())
+            .await?;
     Ok(alive && row.is_some())
 }
 
@@ -313,22 +312,17 @@ pub async fn reach(
             "update proofs set opened_at = $1 where session_hash = $2 and pickup_id = $3 and opened_at = 0"
         }
     };
-    let done = sqlx::query(statement)
-        .bind(now)
-        .bind(session.hex())
-        .bind(pickup.to_string())
-        .execute(db.writer())
-        .await?;
+    let done =
+        sqlx::query(statement).bind(now).bind(session.hex()).bind(pickup.to_string()).execute(db.writer()).await?;
     Ok(done.rows_affected() == 1)
 }
 
 /// Replies that the session began and has not sent.
 pub async fn open_uploads(db: &Db, session: SessionHash) -> Result<i64, StoreError> {
-    let (count,): (i64,) =
-        sqlx::query_as("select count(*) from uploads where session_hash = $1 and errand_id = ''")
-            .bind(session.hex())
-            .fetch_one(db.reader())
-            .await?;
+    let (count,): (i64,) = sqlx::query_as("select count(*) from uploads where session_hash = $1 and errand_id = ''")
+        .bind(session.hex())
+        .fetch_one(db.reader())
+        .await?;
     Ok(count)
 }
 

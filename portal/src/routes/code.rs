@@ -60,15 +60,11 @@ pub async fn ask(
             (Scope::Address(address.trim().to_owned()), CodeScope::Address, language)
         }
     };
-    let language = wished
-        .as_deref()
-        .and_then(Language::from_tag)
-        .unwrap_or_else(|| language(&portal, &uri, &headers));
+    let language = wished.as_deref().and_then(Language::from_tag).unwrap_or_else(|| language(&portal, &uri, &headers));
     let (session, cookie) = visitor.session_or_new(&portal).await?;
     let request = ErrandId::random()?;
     sessions::ask_code(&portal.vault, session, request, remembered, portal.clock.now()).await?;
-    let errand =
-        Errand::Code { session: Bytes(session.bytes().to_vec()), scope, language: language.code().to_owned() };
+    let errand = Errand::Code { session: Bytes(session.bytes().to_vec()), scope, language: language.code().to_owned() };
     portal.ask(request, &errand).await?;
     let Some(Answer::Code { expires_at, .. }) = portal.answer(request, PATIENCE).await? else {
         sessions::drop_code(&portal.vault, request).await?;

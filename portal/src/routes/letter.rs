@@ -81,9 +81,8 @@ pub async fn part(
     let pickup = id(&pickup)?;
     let n: i64 = n.parse().map_err(|_| Error::NotAvailable)?;
     visitor.must_have_proven(&portal, pickup).await?;
-    let packet = letters::part(&portal.vault, &portal.blobs, pickup, n, portal.clock.now())
-        .await?
-        .ok_or(Error::NotAvailable)?;
+    let packet =
+        letters::part(&portal.vault, &portal.blobs, pickup, n, portal.clock.now()).await?.ok_or(Error::NotAvailable)?;
     Ok(([(header::CONTENT_TYPE, "application/octet-stream")], packet).into_response())
 }
 

@@ -106,7 +106,8 @@ pub async fn part(
         return Err(Error::Conflict);
     }
     let n: i64 = n.parse().map_err(|_| Error::BadRequest)?;
-    if !(0..MAX_PARTS).contains(&n) || upload.size >= MAX_REPLY {
+    let others = uploads::size_without(&portal.vault, reply, n).await?;
+    if !(0..MAX_PARTS).contains(&n) || others >= MAX_REPLY {
         return Err(Error::TooLarge);
     }
     // Held while the body is in memory.
@@ -116,7 +117,7 @@ pub async fn part(
     if packet.is_empty() {
         return Err(Error::BadRequest);
     }
-    if upload.size.saturating_add(size) > MAX_REPLY {
+    if others.saturating_add(size) > MAX_REPLY {
         return Err(Error::TooLarge);
     }
     uploads::put_part(&portal.vault, &portal.blobs, reply, n, packet.into()).await?;

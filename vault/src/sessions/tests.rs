@@ -123,11 +123,10 @@ async fn sessions_end_by_silence_and_by_age_with_all_they_had() {
     }
     assert!(!has_proven(db, hash, pickup, NOW + LONGEST).await.unwrap());
     assert_eq!(forget(db, NOW + LONGEST).await.unwrap(), 1);
-    let left: (i64,) =
-        sqlx::query_as("select (select count(*) from proofs) + (select count(*) from code_requests)")
-            .fetch_one(db.reader())
-            .await
-            .unwrap();
+    let left: (i64,) = sqlx::query_as("select (select count(*) from proofs) + (select count(*) from code_requests)")
+        .fetch_one(db.reader())
+        .await
+        .unwrap();
     assert_eq!(left, (0,));
 }
 

@@ -66,7 +66,9 @@ pub async fn find(db: &Db, reply: ReplyId, session_hash: &str) -> Result<Option<
 
 /// Stores one part (writer: portal); a part that is uploaded again replaces the first.
 pub async fn put_part(db: &Db, blobs: &BlobStore, reply: ReplyId, n: i64, packet: Vec<u8>) -> Result<(), StoreError> {
-    let placed = blobs.place(format!("replies/{reply}/{n}"), packet).await?;
+    let key = format!("replies/{reply}/{n}");
+    let placed = blobs.place(key.clone(), packet).await?;
+    let in_row = placed.blob_key.is_empty();
     sqlx::query(
         "insert into upload_parts (reply_id, n, size, blob_key, packet) values ($1, $2, $3, $4, $5)
          on conflict (reply_id, n) do update set size = excluded.size, blob_key = excluded.blob_key, packet = excluded.packet",
@@ -78,7 +80,23 @@ pub async fn put_part(db: &Db, blobs: &BlobStore, reply: ReplyId, n: i64, packet
     .bind(placed.in_row)
     .execute(db.writer())
     .await?;
+    if in_row {
+        // A larger packet in this place was a blob.
+        blobs.delete(&key).await?;
+    }
     Ok(())
+}
+
+/// Size of all parts but `n`, in bytes: what a part that is uploaded again comes on top of.
+pub async fn size_without(db: &Db, reply: ReplyId, n: i64) -> Result<i64, StoreError> {
+    let (size,): (i64,) = sqlx::query_as(
+        "select cast(coalesce(sum(size), 0) as bigint) from upload_parts where reply_id = $1 and n <> $2",
+    )
+    .bind(reply.to_string())
+    .bind(n)
+    .fetch_one(db.reader())
+    .await?;
+    Ok(size)
 }
 
 /// Marks the reply as handed over (writer: portal). False where it was handed over before.
@@ -127,6 +145,20 @@ pub async fn parts(db: &Db, blobs: &BlobStore, reply: ReplyId, count: u32) -> Re
         parts.push(packet);
     }
     Ok(Some(parts))
+}
+
+/// Deletes the sealed parts once the gateway has answered (writer: portal); that the reply was sent stays known, so that a
+/// browser which missed the answer can still ask for it.
+pub async fn empty(db: &Db, blobs: &BlobStore, reply: ReplyId) -> Result<(), StoreError> {
+    let keys: Vec<(String,)> = sqlx::query_as("select blob_key from upload_parts where reply_id = $1")
+        .bind(reply.to_string())
+        .fetch_all(db.reader())
+        .await?;
+    sqlx::query("delete from upload_parts where reply_id = $1").bind(reply.to_string()).execute(db.writer()).await?;
+    for (key,) in keys {
+        blobs.delete(&key).await?;
+    }
+    Ok(())
 }
 
 /// Deletes a reply's upload (writer: portal).

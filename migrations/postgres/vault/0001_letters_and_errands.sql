@@ -80,10 +80,12 @@ create table sessions (
     expires_at bigint not null
 );
 
--- writer: portal. Codes that a session asked for, and wrong tries at them.
+-- writer: portal. Codes that a session asked for, and tries at them. A session's name changes when it proves itself;
+-- asked_by keeps the name that the code's hash is bound to. scope: a pickup's id, or 'address'. state: open, dead, used.
 create table code_requests (
     errand_id text primary key,
     session_hash text not null references sessions (session_hash) on delete cascade,
+    asked_by text not null,
     scope text not null,
     tries bigint not null,
     state text not null,
@@ -91,11 +93,13 @@ create table code_requests (
 );
 create index code_requests_session on code_requests (session_hash, created_at);
 
--- writer: portal. What a session proved itself for.
+-- writer: portal. What a session proved itself for. released_at and opened_at: when the gateway was told, or 0.
 create table proofs (
     session_hash text not null references sessions (session_hash) on delete cascade,
     pickup_id text not null,
     proven_at bigint not null,
+    released_at bigint not null,
+    opened_at bigint not null,
     primary key (session_hash, pickup_id)
 );
 

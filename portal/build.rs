@@ -1,0 +1,94 @@
+//! Embeds the browser code: verifies that it was built and that OpenPGP.js is the one we pinned, and hashes it.
+//!
+//! Why here: the pages name each script with its integrity hash, and the executable must not depend on files beside it.
+//! Nothing is downloaded or copied; what is missing or foreign stops the build with the command that helps.
+//! Standards: W3C Subresource Integrity.
+
+use std::fmt::Write as _;
+use std::path::{Path, PathBuf};
+use std::{env, fs, process};
+
+use base64::Engine as _;
+use base64::engine::general_purpose::{STANDARD, URL_SAFE_NO_PAD};
+use ring::digest::{Context, SHA256, SHA384, digest};
+
+/// `dist/openpgp.min.js` of openpgp 6.3.2 as its makers published it.
+const OPENPGP: &str = "Q6tBjZrAPJTIxj5F9KxCni/T9dTGDsXfi4U7aBZOl+3zPHpzU6gKcyKzAhs8Xeoa";
+
+const COMMAND: &str = "run in portal/web: npm ci --ignore-scripts && npm run build";
+
+fn main() {
+    if let Err(reason) = embed() {
+        println!("cargo::error={reason}; {COMMAND}");
+        process::exit(1);
+    }
+}
+
+fn embed() -> Result<(), String> {
+    let here = PathBuf::from(env::var("CARGO_MANIFEST_DIR").map_err(|_| "not run by cargo")?);
+    let dist = here.join("web").join("dist");
+    println!("cargo::rerun-if-changed=build.rs");
+    println!("cargo::rerun-if-changed=web/dist");
+    println!("cargo::rerun-if-changed=../templates/portal");
+    let mut files = Vec::new();
+    list(&dist, &dist, &mut files)?;
+    files.sort();
+    let mut whole = Context::new(&SHA256);
+    let mut rows = String::new();
+    let mut pinned = false;
+    for (name, path) in &files {
+        let Some(media_type) = media_type(name) else { continue };
+        let content = fs::read(path).map_err(|_| format!("portal/web/dist/{name} can't be read"))?;
+        let integrity = STANDARD.encode(digest(&SHA384, &content));
+        if name == "openpgp.min.js" {
+            if integrity != OPENPGP {
+                return Err("portal/web/dist/openpgp.min.js is not OpenPGP.js 6.3.2".to_owned());
+            }
+            pinned = true;
+        }
+        whole.update(name.as_bytes());
+        whole.update(&[0]);
+        whole.update(digest(&SHA256, &content).as_ref());
+        let path = path.display().to_string();
+        let _ = writeln!(
+            rows,
+            "    Asset {{ name: {name:?}, media_type: {media_type:?}, integrity: \"sha384-{integrity}\", \
+             content: include_bytes!({path:?}) }},"
+        );
+    }
+    if !pinned {
+        return Err("portal/web/dist has no openpgp.min.js".to_owned());
+    }
+    let version: String = URL_SAFE_NO_PAD.encode(whole.finish()).chars().take(16).collect();
+    let out = PathBuf::from(env::var("OUT_DIR").map_err(|_| "not run by cargo")?).join("assets.rs");
+    let text = format!("pub const VERSION: &str = {version:?};\npub static ASSETS: &[Asset] = &[\n{rows}];\n");
+    fs::write(out, text).map_err(|error| format!("the list of assets can't be written: {error}"))
+}
+
+fn list(root: &Path, directory: &Path, files: &mut Vec<(String, PathBuf)>) -> Result<(), String> {
+    let entries = fs::read_dir(directory).map_err(|_| "portal/web/dist is missing: the browser code isn't built")?;
+    for entry in entries {
+        let path = entry.map_err(|error| format!("portal/web/dist can't be listed: {error}"))?.path();
+        if path.is_dir() {
+            list(root, &path, files)?;
+        } else if let Some(name) = path.strip_prefix(root).ok().and_then(Path::to_str) {
+            files.push((name.to_owned(), path));
+        }
+    }
+    Ok(())
+}
+
+/// What we serve; other files of dist stay out of the executable.
+fn media_type(name: &str) -> Option<&'static str> {
+    Some(match name.rsplit_once('.')?.1 {
+        "js" | "mjs" => "text/javascript; charset=utf-8",
+        "css" => "text/css; charset=utf-8",
+        "svg" => "image/svg+xml",
+        "png" => "image/png",
+        "ico" => "image/x-icon",
+        "woff2" => "font/woff2",
+        "wasm" => "application/wasm",
+        "txt" => "text/plain; charset=utf-8",
+        _ => return None,
+    })
+}

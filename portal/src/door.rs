@@ -1,0 +1,131 @@
+//! The door itself: accepts connections, with TLS or without, within limits, until it is told to stop.
+//!
+//! Our own loop instead of the framework's, because a door to the Internet needs what that one doesn't limit: connections
+//! at once, time for a handshake, time and size for a request's head. At a stop, what is being answered is finished.
+//!
+//! Security: whoever connects is unknown. A slow or silent client costs one connection for a bounded time.
+//! Standards: RFC 9112, RFC 8446.
+
+use std::net::SocketAddr;
+use std::path::Path;
+use std::sync::Arc;
+use std::time::Duration;
+
+use axum::Router;
+use axum::body::Body;
+use axum::http::Request;
+use hyper::body::Incoming;
+use hyper::server::conn::http1;
+use hyper::service::service_fn;
+use hyper_util::rt::{TokioIo, TokioTimer};
+use hyper_util::server::graceful::{GracefulShutdown, Watcher};
+use sealpost_vault::bell::{Door, Listener};
+use sealpost_vault::{BlobStore, Clock, Db};
+use tokio::io::{AsyncRead, AsyncWrite};
+use tokio::net::{TcpListener, TcpStream};
+use tokio::sync::Semaphore;
+use tokio_rustls::TlsAcceptor;
+use tokio_util::sync::CancellationToken;
+use tower::ServiceExt as _;
+
+use crate::housekeeping;
+use crate::portal::{Portal, PortalError, Settings};
+use crate::visitor::Peer;
+
+/// Connections at once; more wait to be accepted.
+const CONNECTIONS: usize = 1000;
+/// For a TLS handshake.
+const HANDSHAKE: Duration = Duration::from_secs(10);
+/// For a request's head, and for the silence before the next one.
+const HEAD: Duration = Duration::from_secs(15);
+/// Of a request's head, in bytes.
+const HEAD_SIZE: usize = 16 * 1024;
+/// Header fields of a request.
+const FIELDS: usize = 64;
+/// For what is being answered when we are told to stop.
+const FAREWELL: Duration = Duration::from_secs(20);
+
+/// Serves the portal until `stop`. HTTPS where `tls` is given; the vault must be migrated.
+#[expect(clippy::too_many_arguments, reason = "called once, by the composition root, with what it made")]
+pub async fn serve(
+    listener: TcpListener,
+    tls: Option<Arc<rustls::ServerConfig>>,
+    vault: Db,
+    blobs: BlobStore,
+    bell_directory: &Path,
+    settings: Settings,
+    clock: Clock,
+    stop: CancellationToken,
+) -> Result<(), PortalError> {
+    let portal = Portal::new(vault, blobs, bell_directory, settings, clock)?;
+    let bell = Listener::bind(bell_directory, Door::Portal);
+    // Answers are still heard while the last requests are finished.
+    let closed = CancellationToken::new();
+    let hearing = tokio::spawn(portal.clone().hear(bell, closed.clone()));
+    let sweeping = tokio::spawn(housekeeping::run(portal.clone(), stop.clone()));
+    accept(listener, tls.map(TlsAcceptor::from), portal.router(), stop).await;
+    closed.cancel();
+    let _ = tokio::join!(hearing, sweeping);
+    Ok(())
+}
+
+async fn accept(listener: TcpListener, tls: Option<TlsAcceptor>, router: Router, stop: CancellationToken) {
+    let places = Arc::new(Semaphore::new(CONNECTIONS));
+    let graceful = GracefulShutdown::new();
+    let next = async || {
+        let place = places.clone().acquire_owned().await.ok()?;
+        Some((place, listener.accept().await))
+    };
+    while let Some(Some((place, accepted))) = stop.run_until_cancelled(next()).await {
+        let (stream, peer) = match accepted {
+            Ok(accepted) => accepted,
+            Err(error) => {
+                // Out of file descriptors, or a client that left: others may leave soon.
+                tracing::warn!(%error, "a connection could not be accepted");
+                tokio::time::sleep(Duration::from_millis(100)).await;
+                continue;
+            }
+        };
+        let (tls, router, watcher) = (tls.clone(), router.clone(), graceful.watcher());
+        tokio::spawn(async move {
+            connection(stream, peer, tls, router, watcher).await;
+            drop(place);
+        });
+    }
+    drop(listener);
+    if tokio::time::timeout(FAREWELL, graceful.shutdown()).await.is_err() {
+        tracing::warn!("some requests were not finished in time");
+    }
+}
+
+async fn connection(stream: TcpStream, peer: SocketAddr, tls: Option<TlsAcceptor>, router: Router, watcher: Watcher) {
+    let _ = stream.set_nodelay(true);
+    match tls {
+        None => converse(stream, peer, router, watcher).await,
+        Some(tls) => match tokio::time::timeout(HANDSHAKE, tls.accept(stream)).await {
+            Ok(Ok(stream)) => converse(stream, peer, router, watcher).await,
+            Ok(Err(error)) => tracing::debug!(%error, "no TLS handshake"),
+            Err(_) => tracing::debug!("a TLS handshake took too long"),
+        },
+    }
+}
+
+async fn converse<S>(stream: S, peer: SocketAddr, router: Router, watcher: Watcher)
+where
+    S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
+{
+    let service = service_fn(move |request: Request<Incoming>| {
+        let mut request = request.map(Body::new);
+        request.extensions_mut().insert(Peer(peer));
+        router.clone().oneshot(request)
+    });
+    let connection = http1::Builder::new()
+        .timer(TokioTimer::new())
+        .header_read_timeout(HEAD)
+        .max_buf_size(HEAD_SIZE)
+        .max_headers(FIELDS)
+        .serve_connection(TokioIo::new(stream), service);
+    if let Err(error) = watcher.watch(connection).await {
+        tracing::debug!(%error, "a connection ended early");
+    }
+}

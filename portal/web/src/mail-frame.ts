@@ -1,0 +1,53 @@
+// HTML mail, in a frame that runs no script and loads nothing from outside.
+//
+// Security: the mail was cleaned when it was sealed; the frame's own sandbox and policy hold where the cleaner missed
+// something. This is the only place of the portal where HTML is set from text.
+
+const POLICY = 'portal';
+const SANDBOX = 'allow-same-origin allow-popups allow-popups-to-escape-sandbox';
+// Mail is written for a white page.
+const STYLE = `<style>
+html { background: #fff; color: #1c2733; color-scheme: light; }
+body { margin: 0; font: 1rem/1.55 system-ui, sans-serif; overflow-wrap: anywhere; }
+style + * { margin-top: 0; }
+a { color: #0b5cad; }
+img { max-width: 100%; height: auto; }
+pre { white-space: pre-wrap; }
+blockquote { margin: .5rem 0 .5rem .2rem; padding-left: .8rem; border-left: 3px solid #c9d3dc; }
+</style>`;
+
+interface HtmlPolicy {
+  createHTML(html: string): string;
+}
+interface PolicyFactory {
+  createPolicy(name: string, rules: HtmlPolicy): HtmlPolicy;
+}
+
+let policy: HtmlPolicy | undefined;
+
+function trusted(html: string): string {
+  const factory = (globalThis as { trustedTypes?: PolicyFactory }).trustedTypes;
+  const rules: HtmlPolicy = { createHTML: (text) => text };
+  policy ??= factory?.createPolicy(POLICY, rules) ?? rules;
+  return policy.createHTML(html);
+}
+
+/** Puts a frame with this mail into an element. */
+export function showMail(into: HTMLElement, html: string, title: string): void {
+  const frame = document.createElement('iframe');
+  frame.className = 'mail-frame';
+  frame.title = title;
+  frame.setAttribute('sandbox', SANDBOX);
+  frame.addEventListener('load', () => {
+    const inside = frame.contentDocument;
+    if (inside === null) return;
+    inside.body.innerHTML = trusted(STYLE + html);
+    const fit = (): void => {
+      frame.style.height = `${Math.min(Math.ceil(inside.documentElement.getBoundingClientRect().height), 60_000)}px`;
+    };
+    new ResizeObserver(fit).observe(inside.documentElement);
+    fit();
+  });
+  frame.src = '/mail-frame';
+  into.replaceChildren(frame);
+}

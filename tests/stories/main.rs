@@ -22,6 +22,7 @@ mod postfix;
 mod postgres;
 mod process;
 mod scratch;
+#[expect(dead_code, reason = "for the stories of the whole product")]
 mod sealpost;
 mod smtp;
 

@@ -40,9 +40,10 @@ fn tree(metadata: &Metadata, package: &str) -> BTreeSet<String> {
         if !seen.insert(id) {
             continue;
         }
-        let normal = nodes[id].deps.iter().filter(|dependency| {
-            dependency.dep_kinds.iter().any(|kind| kind.kind == DependencyKind::Normal)
-        });
+        let normal = nodes[id]
+            .deps
+            .iter()
+            .filter(|dependency| dependency.dep_kinds.iter().any(|kind| kind.kind == DependencyKind::Normal));
         waiting.extend(normal.map(|dependency| &dependency.pkg));
     }
     seen.into_iter().map(|id| names[id].to_owned()).collect()
@@ -265,7 +266,14 @@ fn standards_are_named_so_that_they_can_be_found() {
 
 #[test]
 fn malformed_standards_are_found() {
-    for bad in ["// RFC5321", "//! see RFC-5321", "let a = 1; // RFC 53", "// RFC 532100", "// RFC section 4", "// RFC 5321bis"] {
+    for bad in [
+        "// RFC5321",
+        "//! see RFC-5321",
+        "let a = 1; // RFC 53",
+        "// RFC 532100",
+        "// RFC section 4",
+        "// RFC 5321bis",
+    ] {
         assert_eq!(malformed_standards(bad).len(), 1, "{bad}");
     }
     for good in ["// RFC 5321 4.1.1.4", "//! Standards: RFC 5321, RFC 822.", "// the RFCs", "let RFC5321 = 1;"] {

@@ -75,7 +75,11 @@ impl Maildir {
         waited.unwrap_or_else(|_| {
             let there: Vec<String> =
                 self.all().iter().map(|mail| format!("\n  to {}: {}", mail.delivered_to(), mail.subject())).collect();
-            panic!("waited {patience:?} in vain for a mail to {recipient}; there are {}:{}", there.len(), there.concat())
+            panic!(
+                "waited {patience:?} in vain for a mail to {recipient}; there are {}:{}",
+                there.len(),
+                there.concat()
+            )
         })
     }
 }

@@ -34,6 +34,8 @@ pub struct Front {
     pub back: u16,
     /// Sealpost's port for mail from inside: everything submitted goes there. None: straight on to `beyond`.
     pub sealpost: Option<u16>,
+    /// Sealpost's port for what comes from outside to the reply domain.
+    pub returns: Option<u16>,
     /// The next hop for foreign domains.
     pub beyond: u16,
 }
@@ -67,9 +69,10 @@ impl Postfix {
             ("myhostname", format!("mail.{HOME}")),
             ("virtual_mailbox_domains", HOME.to_owned()),
             ("relayhost", format!("[127.0.0.1]:{}", front.beyond)),
+            ("relay_domains", REPLY.to_owned()),
         ];
         let doors = [(front.submission, filter), (front.back, None)];
-        Self::start_new(scratch, "front", &settings, &doors, "").await
+        Self::start_new(scratch, "front", &settings, &doors, &route(REPLY, front.returns)).await
     }
 
     /// The rest of the world: takes mail for any address and keeps it.
@@ -78,13 +81,8 @@ impl Postfix {
         let inner = ports::free();
         let refusal = "{ smtpd_recipient_restrictions = check_recipient_access static:{550 5.1.1 Mailbox is gone} }";
         let inner_options = format!("myhostname=inner.outside.example -o {refusal}");
-        let mut routes = format!("/^{GONE}/ smtp:[127.0.0.1]:{inner}\n");
-        for (domain, port) in [(REPLY, behind.returns), (HOME, behind.home)] {
-            if let Some(port) = port {
-                let pattern = domain.replace('.', "\\.");
-                routes.push_str(&format!("/@{pattern}$/ smtp:[127.0.0.1]:{port}\n"));
-            }
-        }
+        let gone = format!("/^{GONE}/ smtp:[127.0.0.1]:{inner}\n");
+        let routes = [gone, route(REPLY, behind.returns), route(HOME, behind.home)].concat();
         let settings =
             [("myhostname", "mx.outside.example".to_owned()), ("virtual_mailbox_domains", "static:all".to_owned())];
         let doors = [(behind.port, None), (inner, Some(inner_options))];
@@ -216,6 +214,12 @@ impl Drop for Postfix {
             eprintln!("--- {} logged last:\n{}---", self.name, crate::process::tail(&self.log(), 40));
         }
     }
+}
+
+/// A line of a transport map, if there is a port to send the domain's mail to.
+fn route(domain: &str, port: Option<u16>) -> String {
+    let pattern = domain.replace('.', "\\.");
+    port.map(|port| format!("/@{pattern}$/ smtp:[127.0.0.1]:{port}\n")).unwrap_or_default()
 }
 
 /// Ports for one instance in front, all different and free.

@@ -80,7 +80,7 @@ async fn postfix_in_front_relays_to_postfix_behind() {
     let behind = Postfix::behind(&scratch, Behind { port: ports::free(), returns: None, home: None }).await;
     let beyond = behind.port();
     let (submission, back) = front_ports();
-    let front = Postfix::front(&scratch, Front { submission, back, sealpost: None, beyond }).await;
+    let front = Postfix::front(&scratch, Front { submission, back, sealpost: None, returns: None, beyond }).await;
 
     let to = ["lena@outside.example", "omar@far.example", "weiss@klinik.example"];
     let outcome = smtp::send(submission, "anna@klinik.example", &to, LETTER).await;
@@ -94,24 +94,33 @@ async fn postfix_in_front_relays_to_postfix_behind() {
     assert!(behind.maildir().of("weiss@klinik.example").is_empty(), "the organisation's own mail stays at home");
 
     // swaks, as a user would type it.
-    smtp::swaks(submission, &["--from", "anna@klinik.example", "--to", "typed@far.example", "--header", "Subject: typed"]);
+    smtp::swaks(
+        submission,
+        &["--from", "anna@klinik.example", "--to", "typed@far.example", "--header", "Subject: typed"],
+    );
     behind.maildir().wait_for("typed@far.example", PATIENCE, |mail| mail.subject() == "typed").await;
 }
 
 #[tokio::test]
 async fn everything_submitted_goes_to_the_filter_and_what_comes_back_is_delivered() {
     let scratch = Scratch::new();
-    // The instance behind stands where Sealpost will: it shows what would be handed over.
-    let behind = Postfix::behind(&scratch, Behind { port: ports::free(), returns: None, home: None }).await;
-    let beyond = behind.port();
+    // Two more instances stand where Sealpost's doors will be: they show what would be handed over.
+    let (inside, returns) = (Scratch::new(), Scratch::new());
+    let inside = Postfix::behind(&inside, Behind { port: ports::free(), returns: None, home: None }).await;
+    let returns = Postfix::behind(&returns, Behind { port: ports::free(), returns: None, home: None }).await;
+    let doors = (Some(inside.port()), Some(returns.port()));
     let (submission, back) = front_ports();
-    let front = Postfix::front(&scratch, Front { submission, back, sealpost: Some(beyond), beyond }).await;
+    let behind = Behind { port: ports::free(), returns: doors.1, home: Some(back) };
+    let behind = Postfix::behind(&scratch, behind).await;
+    let front = Front { submission, back, sealpost: doors.0, returns: doors.1, beyond: behind.port() };
+    let front = Postfix::front(&scratch, front).await;
 
-    let to = ["weiss@klinik.example", "c-1@reply.klinik.example"];
+    let to = ["weiss@klinik.example", "lena@outside.example", "c-1@reply.klinik.example"];
     assert!(smtp::send(submission, "anna@klinik.example", &to, LETTER).await.accepted());
     for address in to {
-        behind.maildir().wait_for(address, PATIENCE, |_| true).await;
+        inside.maildir().wait_for(address, PATIENCE, |_| true).await;
     }
+    assert!(returns.maildir().all().is_empty(), "what comes from inside doesn't come in by the door for bounces");
     assert!(front.maildir().all().is_empty(), "nothing is delivered past the filter");
 
     assert!(smtp::send(back, "", &["weiss@klinik.example"], LETTER).await.accepted());
@@ -119,6 +128,13 @@ async fn everything_submitted_goes_to_the_filter_and_what_comes_back_is_delivere
     assert_eq!(mail.return_path(), "");
     assert!(smtp::send(back, "anna@klinik.example", &["new@far.example"], LETTER).await.accepted());
     behind.maildir().wait_for("new@far.example", PATIENCE, |_| true).await;
+
+    // A bounce from far away comes in by the door for bounces, through either server.
+    for (port, address) in [(back, "b-1@reply.klinik.example"), (behind.port(), "b-2@reply.klinik.example")] {
+        assert!(smtp::send(port, "", &[address], LETTER).await.accepted());
+        returns.maildir().wait_for(address, PATIENCE, |_| true).await;
+    }
+    assert_eq!(inside.maildir().all().len(), 3, "nothing from outside comes in by the door for mail from inside");
 }
 
 #[tokio::test]
@@ -127,7 +143,7 @@ async fn the_next_hop_refuses_defers_bounces_stops_and_comes_back() {
     let (submission, back) = front_ports();
     let port = ports::free();
     let mut behind = Postfix::behind(&scratch, Behind { port, returns: Some(back), home: Some(back) }).await;
-    let front = Postfix::front(&scratch, Front { submission, back, sealpost: None, beyond: port }).await;
+    let front = Postfix::front(&scratch, Front { submission, back, sealpost: None, returns: None, beyond: port }).await;
 
     behind.refuse("nobody@outside.example", "550 5.1.1 No such person");
     behind.refuse("later@outside.example", "450 4.2.1 Come back");
@@ -174,7 +190,8 @@ async fn postgresql_answers_through_sqlx_and_keeps_a_role_out() {
 
 #[test]
 fn node_runs_a_module() {
-    let printed = node::module("console.log(process.argv.at(-1).length, import.meta.url.length > 0)", Path::new("/"), &["four"]);
+    let printed =
+        node::module("console.log(process.argv.at(-1).length, import.meta.url.length > 0)", Path::new("/"), &["four"]);
     assert_eq!(printed.trim(), "4 true");
     assert!(node::web().ends_with("portal/web"));
 }

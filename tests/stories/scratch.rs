@@ -51,7 +51,8 @@ impl User {
     }
 
     pub fn own(self, path: &Path) {
-        chown(path, Some(self.uid), Some(self.gid))
-            .unwrap_or_else(|cause| panic!("{} can't be given away ({cause}): the stories run as root", path.display()));
+        chown(path, Some(self.uid), Some(self.gid)).unwrap_or_else(|cause| {
+            panic!("{} can't be given away ({cause}): the stories run as root", path.display())
+        });
     }
 }

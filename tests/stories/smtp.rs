@@ -32,7 +32,8 @@ pub struct Outcome {
 
 impl Outcome {
     pub fn accepted(&self) -> bool {
-        self.recipients.iter().all(|reply| reply.code == 250) && self.data.as_ref().is_some_and(|reply| reply.code == 250)
+        self.recipients.iter().all(|reply| reply.code == 250)
+            && self.data.as_ref().is_some_and(|reply| reply.code == 250)
     }
 }
 

@@ -2,7 +2,7 @@
 //!
 //! Each instance has its configuration, queue and data in a story's scratch directory, listens on loopback ports only,
 //! asks no DNS, and delivers into one Maildir. The machine's own Postfix service isn't touched and needn't run.
-//! The configuration files under `postfix/` are what deploy/postfix/README.md tells a user to write.
+//! The instance in front is configured by the very files that deploy/postfix/README.md gives to a user.
 
 use std::fs::{self, File};
 use std::path::{Path, PathBuf};
@@ -24,6 +24,9 @@ pub const REPLY: &str = "reply.klinik.example";
 
 const MAIN: &str = include_str!("postfix/main.cf");
 const MASTER: &str = include_str!("postfix/master.cf");
+
+const RECIPE_MASTER: &str = include_str!("../../deploy/postfix/master.cf");
+const RECIPE_TRANSPORT: &str = include_str!("../../deploy/postfix/transport");
 
 /// Where the instance in front sends what.
 #[derive(Clone, Copy, Debug, Default)]
@@ -50,6 +53,12 @@ pub struct Behind {
     pub home: Option<u16>,
 }
 
+/// How a transport map is written.
+enum Routes {
+    Exact,
+    Patterns,
+}
+
 /// Local parts beginning so are accepted by the instance behind and bounced by it later.
 pub const GONE: &str = "gone-";
 
@@ -64,15 +73,28 @@ pub struct Postfix {
 impl Postfix {
     /// The organisation's mail server.
     pub async fn front(scratch: &Scratch, front: Front) -> Self {
-        let filter = front.sealpost.map(|port| format!("content_filter=smtp:[127.0.0.1]:{port}"));
+        let replaced = |text: &str, was: &str, is: String| {
+            assert!(text.contains(was), "the recipe has no {was}");
+            text.replace(was, &is)
+        };
+        let doors = replaced(RECIPE_MASTER, "submission inet", format!("127.0.0.1:{} inet", front.submission));
+        let doors = replaced(&doors, "127.0.0.1:10026", format!("127.0.0.1:{}", front.back));
+        let doors = replaced(&doors, " n - y ", " n - n ".to_owned());
+        let doors = match front.sealpost {
+            Some(port) => replaced(&doors, "[127.0.0.1]:2525", format!("[127.0.0.1]:{port}")),
+            None => replaced(&doors, "content_filter=smtp:[127.0.0.1]:2525", "content_filter=".to_owned()),
+        };
+        let routes = match front.returns {
+            Some(port) => replaced(RECIPE_TRANSPORT, "[127.0.0.1]:2526", format!("[127.0.0.1]:{port}")),
+            None => String::new(),
+        };
         let settings = [
             ("myhostname", format!("mail.{HOME}")),
             ("virtual_mailbox_domains", HOME.to_owned()),
             ("relayhost", format!("[127.0.0.1]:{}", front.beyond)),
             ("relay_domains", REPLY.to_owned()),
         ];
-        let doors = [(front.submission, filter), (front.back, None)];
-        Self::start_new(scratch, "front", &settings, &doors, &route(REPLY, front.returns)).await
+        Self::start_new(scratch, "front", front.submission, &settings, &doors, (Routes::Exact, &routes)).await
     }
 
     /// The rest of the world: takes mail for any address and keeps it.
@@ -80,21 +102,25 @@ impl Postfix {
         // A door behind the door, which refuses what the first has accepted.
         let inner = ports::free();
         let refusal = "{ smtpd_recipient_restrictions = check_recipient_access static:{550 5.1.1 Mailbox is gone} }";
-        let inner_options = format!("myhostname=inner.outside.example -o {refusal}");
+        let doors = format!(
+            "127.0.0.1:{} inet n - n - - smtpd\n\
+             127.0.0.1:{inner} inet n - n - - smtpd\n  -o myhostname=inner.outside.example\n  -o {refusal}\n",
+            behind.port
+        );
         let gone = format!("/^{GONE}/ smtp:[127.0.0.1]:{inner}\n");
         let routes = [gone, route(REPLY, behind.returns), route(HOME, behind.home)].concat();
         let settings =
             [("myhostname", "mx.outside.example".to_owned()), ("virtual_mailbox_domains", "static:all".to_owned())];
-        let doors = [(behind.port, None), (inner, Some(inner_options))];
-        Self::start_new(scratch, "behind", &settings, &doors, &routes).await
+        Self::start_new(scratch, "behind", behind.port, &settings, &doors, (Routes::Patterns, &routes)).await
     }
 
     async fn start_new(
         scratch: &Scratch,
         name: &str,
+        port: u16,
         settings: &[(&str, String)],
-        doors: &[(u16, Option<String>)],
-        routes: &str,
+        doors: &str,
+        (form, routes): (Routes, &str),
     ) -> Self {
         let directory = scratch.directory(name);
         let mail = scratch.directory(&format!("{name}/mail"));
@@ -111,20 +137,18 @@ impl Postfix {
         for (key, value) in settings {
             main.push_str(&format!("{key} = {value}\n"));
         }
-        let mut master = String::new();
-        for (port, option) in doors {
-            master.push_str(&format!("127.0.0.1:{port} inet n - n - - smtpd\n"));
-            if let Some(option) = option {
-                master.push_str(&format!("  -o {option}\n"));
-            }
-        }
-        master.push_str(MASTER);
+        let form = match form {
+            Routes::Exact => "texthash",
+            Routes::Patterns => "regexp",
+        };
+        main.push_str(&format!("transport_maps = {form}:{}\n", config.join("routes").display()));
+        let master = format!("{doors}{MASTER}");
+
         write(&config.join("main.cf"), &main);
         write(&config.join("master.cf"), &master);
         write(&config.join("routes"), routes);
         write(&config.join("access"), "");
 
-        let (port, _) = doors[0];
         let maildir = Maildir::at(&mail.join("all"));
         let mut postfix = Self { name: format!("Postfix {name}"), directory, port, master: None, maildir };
         postfix.compile_access();

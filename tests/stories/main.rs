@@ -1,1 +1,29 @@
-fn main() {}
+//! Stories: the product beside real programs (Postfix in front and behind, Chromium, PostgreSQL, Node.js), one binary.
+//!
+//! The modules down to [`sealpost`] are the harness: each starts one program in a directory of its own, on ports found
+//! when it starts, and takes it down again whatever happens to the test. [`programs`] proves each of them alone.
+//! A missing program fails a story; none is skipped. Postfix and PostgreSQL change users, so the stories run as root.
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    clippy::string_slice,
+    reason = "a test that can't go on stops"
+)]
+
+mod browser;
+mod http;
+mod maildir;
+mod node;
+mod patience;
+mod ports;
+mod postfix;
+mod postgres;
+mod process;
+mod scratch;
+#[expect(dead_code, reason = "for the stories of the whole product")]
+mod sealpost;
+mod smtp;
+
+mod programs;

@@ -1,0 +1,39 @@
+//! One GET over loopback HTTP, for readiness routes: a story shouldn't need a client library to ask "are you there?".
+
+use std::time::Duration;
+
+use tokio::io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufReader};
+use tokio::net::TcpStream;
+
+pub struct Response {
+    pub status: u16,
+    pub body: String,
+}
+
+/// None while nobody answers.
+pub async fn get(port: u16, path: &str) -> Option<Response> {
+    tokio::time::timeout(Duration::from_secs(5), exchange(port, path)).await.ok()?
+}
+
+async fn exchange(port: u16, path: &str) -> Option<Response> {
+    let mut stream = TcpStream::connect(("127.0.0.1", port)).await.ok()?;
+    let request = format!("GET {path} HTTP/1.1\r\nHost: 127.0.0.1:{port}\r\nConnection: close\r\n\r\n");
+    stream.write_all(request.as_bytes()).await.ok()?;
+    let mut reader = BufReader::new(stream);
+    let mut line = String::new();
+    reader.read_line(&mut line).await.ok()?;
+    let status = line.split(' ').nth(1)?.parse().ok()?;
+    // chromedriver keeps the connection open whatever it is asked for, so the length decides.
+    let mut length = None;
+    loop {
+        line.clear();
+        reader.read_line(&mut line).await.ok()?;
+        let Some((name, value)) = line.split_once(':') else { break };
+        if name.eq_ignore_ascii_case("content-length") {
+            length = value.trim().parse().ok();
+        }
+    }
+    let mut body = Vec::new();
+    reader.take(length.unwrap_or(u64::MAX)).read_to_end(&mut body).await.ok()?;
+    Some(Response { status, body: String::from_utf8_lossy(&body).into_owned() })
+}

@@ -319,10 +319,7 @@ async fn a_worker_that_dies_loses_nothing(bench: Bench) {
     let stop = CancellationToken::new();
     let process = bench.another_process().await;
     let worker = tokio::spawn(bench.office(process, &scripted.hop, &stop).work(Route::Outside));
-    while bench.queue.list().await.unwrap()[0].claimed_until == 0 {
-        tokio::time::sleep(Duration::from_millis(10)).await;
-    }
-    tokio::time::sleep(Duration::from_millis(300)).await;
+    scripted.has_content().await;
     worker.abort();
     assert_eq!(scripted.finished().await.len(), 1);
     assert!(bench.claim(Route::Outside).await.is_none(), "still claimed");
@@ -352,7 +349,6 @@ async fn a_stop_gives_claims_back(bench: Bench) {
     worker.await.unwrap();
     let claim = bench.claim(Route::Outside).await.expect("due as before");
     assert_eq!(claim.rows[0].attempts, 0);
-    scripted.finished().await;
 }
 
 async fn orders_of_an_administrator(bench: Bench) {

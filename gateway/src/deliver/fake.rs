@@ -15,7 +15,7 @@ use super::{NextHop, TlsMode};
 
 const CERTIFICATES: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/certificates");
 
-/// The authority that signed the fake's certificate (for `localhost`).
+/// The authority that signed the fake's certificate (for `localhost`). Its own key was thrown away; the fake's is public.
 pub(crate) fn authority() -> rustls::RootCertStore {
     let mut roots = rustls::RootCertStore::empty();
     roots.add(CertificateDer::from_pem_file(format!("{CERTIFICATES}/authority.pem")).unwrap()).unwrap();
@@ -54,7 +54,8 @@ impl<T: AsyncRead + AsyncWrite + Unpin + Send> Both for T {}
 /// `long line`, `many lines` do what they say; `end` waits until the client has hung up, and anything it sends then is an error.
 pub(crate) struct Scripted {
     pub(crate) hop: NextHop,
-    task: tokio::task::JoinHandle<Vec<Vec<u8>>>,
+    contents: Arc<Mutex<Vec<Vec<u8>>>>,
+    task: tokio::task::JoinHandle<()>,
 }
 
 impl Scripted {
@@ -62,8 +63,9 @@ impl Scripted {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let hop = hop_at(listener.local_addr().unwrap());
         let scripts: Vec<String> = scripts.iter().map(|script| (*script).to_owned()).collect();
+        let contents = Arc::new(Mutex::new(Vec::new()));
+        let all = contents.clone();
         let task = tokio::spawn(async move {
-            let mut contents = Vec::new();
             for script in scripts {
                 let (tcp, _) = listener.accept().await.unwrap();
                 if script.trim_end().ends_with("reset") {
@@ -71,20 +73,28 @@ impl Scripted {
                     #[allow(deprecated)]
                     tcp.set_linger(Some(Duration::ZERO)).unwrap();
                 }
-                follow(Box::new(tcp), &script, &mut contents).await;
+                follow(Box::new(tcp), &script, &all).await;
             }
-            contents
         });
-        Self { hop, task }
+        Self { hop, contents, task }
     }
 
     /// The contents that came in; fails if a script wasn't followed to its end.
     pub(crate) async fn finished(self) -> Vec<Vec<u8>> {
-        tokio::time::timeout(Duration::from_secs(20), self.task).await.expect("the script goes on").unwrap()
+        tokio::time::timeout(Duration::from_secs(20), self.task).await.expect("the script goes on").unwrap();
+        self.contents.lock().unwrap().clone()
+    }
+
+    /// Waits until the first content has come in.
+    pub(crate) async fn has_content(&self) {
+        while self.contents.lock().unwrap().is_empty() {
+            assert!(!self.task.is_finished(), "the script has ended without any");
+            tokio::time::sleep(Duration::from_millis(10)).await;
+        }
     }
 }
 
-async fn follow(stream: Box<dyn Both>, script: &str, contents: &mut Vec<Vec<u8>>) {
+async fn follow(stream: Box<dyn Both>, script: &str, contents: &Mutex<Vec<Vec<u8>>>) {
     let mut stream = BufReader::new(stream);
     for step in script.lines().map(str::trim).filter(|step| !step.is_empty()) {
         if let Some(text) = step.strip_prefix("< ") {
@@ -97,7 +107,10 @@ async fn follow(stream: Box<dyn Both>, script: &str, contents: &mut Vec<Vec<u8>>
             assert!(line.starts_with(text) && line.ends_with("\r\n"), "wanted {text:?}, got {line:?}");
         } else {
             match step {
-                "content" => contents.push(read_content(&mut stream).await),
+                "content" => {
+                    let content = read_content(&mut stream).await;
+                    contents.lock().unwrap().push(content);
+                }
                 "some content" => {
                     stream.read_exact(&mut [0; 1000]).await.unwrap();
                 }

@@ -61,16 +61,8 @@ impl Queue {
         open(&self.keyring, body_id, sealed).await
     }
 
-    /// Before rows of a body are deleted: whoever deletes others waits, so that one of us sees that none is left.
-    pub(super) async fn lock_body(tx: &mut Transaction<'static, Any>, body_id: &str) -> Result<(), StoreError> {
-        sqlx::query("update outgoing set created_at = created_at where body_id = $1")
-            .bind(body_id)
-            .execute(&mut **tx)
-            .await?;
-        Ok(())
-    }
-
-    /// After rows were deleted: the body, if that was its last row and it lies in the database.
+    /// After rows were deleted: the body, if that was its last row and it lies in the database. Two transactions that
+    /// delete the last two rows don't see each other's; then [`Queue::sweep_body`] after the commit finds what is left.
     pub(super) async fn delete_small_body(tx: &mut Transaction<'static, Any>, body_id: &str) -> Result<(), StoreError> {
         sqlx::query(
             "delete from outgoing where body_id = $1 and blob_key = ''
@@ -82,7 +74,7 @@ impl Queue {
         Ok(())
     }
 
-    /// After that transaction: the large bodies of which no row is left.
+    /// All bodies of which no row is left.
     pub(super) async fn sweep(&self) -> Result<(), StoreError> {
         let done: Vec<(String, String)> = sqlx::query_as(
             "select body_id, blob_key from outgoing
@@ -91,13 +83,13 @@ impl Queue {
         .fetch_all(self.store.reader())
         .await?;
         for (body_id, blob_key) in done {
-            self.sweep_body(&body_id, &blob_key).await?;
+            self.forget_body(&body_id, &blob_key).await?;
         }
         Ok(())
     }
 
-    /// One of them, where a row's end is just known.
-    pub(super) async fn sweep_large(&self, body_id: &str) -> Result<(), StoreError> {
+    /// After a transaction that deleted rows of this body: the body, if none is left.
+    pub(super) async fn sweep_body(&self, body_id: &str) -> Result<(), StoreError> {
         let done: Option<(String,)> = sqlx::query_as(
             "select blob_key from outgoing where body_id = $1
              and not exists (select 1 from queue where queue.body_id = outgoing.body_id)",
@@ -106,12 +98,12 @@ impl Queue {
         .fetch_optional(self.store.reader())
         .await?;
         match done {
-            Some((blob_key,)) => self.sweep_body(body_id, &blob_key).await,
+            Some((blob_key,)) => self.forget_body(body_id, &blob_key).await,
             None => Ok(()),
         }
     }
 
-    async fn sweep_body(&self, body_id: &str, blob_key: &str) -> Result<(), StoreError> {
+    async fn forget_body(&self, body_id: &str, blob_key: &str) -> Result<(), StoreError> {
         self.blobs.delete(blob_key).await?;
         // Another process may have swept it at the same time: no row is as good as one.
         sqlx::query(

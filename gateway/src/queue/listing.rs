@@ -161,7 +161,6 @@ impl Queue {
         .await?;
         let mut deleted = 0;
         for (body_id,) in &bodies {
-            Self::lock_body(&mut tx, body_id).await?;
             deleted += sqlx::query(
                 "delete from queue where body_id = $3 and ($1 = '' or queue_id = $1 or origin_id = $1) and claimed_until <= $2",
             )
@@ -175,7 +174,7 @@ impl Queue {
         }
         tx.commit().await?;
         for (body_id,) in &bodies {
-            self.sweep_large(body_id).await?;
+            self.sweep_body(body_id).await?;
         }
         self.changed(selection, deleted).await
     }
@@ -194,7 +193,6 @@ impl Queue {
         .await?;
         let mut deleted = 0;
         for (body_id,) in bodies {
-            Self::lock_body(tx, &body_id).await?;
             deleted += sqlx::query("delete from queue where body_id = $1 and claimed_until <= $2")
                 .bind(&body_id)
                 .bind(self.clock.now())

@@ -46,7 +46,6 @@ impl Queue {
         let some_delivered = outcomes.iter().any(|outcome| matches!(outcome, Outcome::Delivered(_)));
 
         let mut tx = self.store.begin().await?;
-        Self::lock_body(&mut tx, &body_id).await?;
         let mut failed = Vec::new();
         for (row, outcome) in claim.rows.iter().zip(outcomes) {
             let end = match outcome {
@@ -78,7 +77,7 @@ impl Queue {
             self.wake();
         }
         // What is left to do is repeated by the next sweep if it fails now.
-        if let Err(error) = self.sweep_large(&body_id).await {
+        if let Err(error) = self.sweep_body(&body_id).await {
             tracing::warn!(body_id = %claim.body_id, %error, "a delivered body could not be deleted yet");
         }
         Ok(())

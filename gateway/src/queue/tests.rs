@@ -63,9 +63,11 @@ async fn small_and_large_mail_arrives_and_leaves_nothing_behind(bench: Bench) {
     let office = bench.office(bench.queue.clone(), &hop.hop, &stop);
     let work = [tokio::spawn(office.clone().work(Route::Outside)), tokio::spawn(office.work(Route::Inside))];
     let taken = hop.wait_for(1).await;
+    let mut to = taken[0].to.clone();
+    to.sort_unstable();
     assert_eq!(
-        (taken[0].from.as_str(), &taken[0].to),
-        ("anna@klinik.example", &vec!["a@x.example".to_owned(), "b@x.example".to_owned()])
+        (taken[0].from.as_str(), to),
+        ("anna@klinik.example", vec!["a@x.example".to_owned(), "b@x.example".to_owned()])
     );
     assert!(taken[0].content == large);
     // An answer goes the other way; inserted while the workers sleep.
@@ -317,10 +319,7 @@ async fn a_worker_that_dies_loses_nothing(bench: Bench) {
     let stop = CancellationToken::new();
     let process = bench.another_process().await;
     let worker = tokio::spawn(bench.office(process, &scripted.hop, &stop).work(Route::Outside));
-    while bench.queue.list().await.unwrap()[0].claimed_until == 0 {
-        tokio::time::sleep(Duration::from_millis(10)).await;
-    }
-    tokio::time::sleep(Duration::from_millis(300)).await;
+    scripted.has_content().await;
     worker.abort();
     assert_eq!(scripted.finished().await.len(), 1);
     assert!(bench.claim(Route::Outside).await.is_none(), "still claimed");
@@ -350,7 +349,6 @@ async fn a_stop_gives_claims_back(bench: Bench) {
     worker.await.unwrap();
     let claim = bench.claim(Route::Outside).await.expect("due as before");
     assert_eq!(claim.rows[0].attempts, 0);
-    scripted.finished().await;
 }
 
 async fn orders_of_an_administrator(bench: Bench) {

@@ -98,6 +98,9 @@ pub struct Smtp {
 #[serde(deny_unknown_fields, rename_all = "kebab-case")]
 pub struct Portal {
     pub listen: SocketAddr,
+    /// Proxies in front: only from these is `X-Forwarded-For` believed.
+    #[serde(default)]
+    pub proxies: Vec<std::net::IpAddr>,
     #[serde(default)]
     pub certificate: Option<PathBuf>,
     #[serde(default)]

@@ -94,6 +94,8 @@ pub async fn gateway(configuration: &Configuration, keeper: Keeper) -> Result<()
     let (gateway, queue) = parts::gateway(configuration, clock.clone()).await?;
     let gateway = Arc::new(gateway);
     gateway.sweep().await?;
+    queue.take_back().await?;
+    gateway.spool().take_back().await?;
     let keyring = gateway.keyring();
     publish_certificate(gateway.vault(), &keyring.fingerprint_hex(), &keyring.certificate(), clock.now()).await?;
 
@@ -196,8 +198,10 @@ pub async fn portal(configuration: &Configuration, keeper: Keeper) -> Result<(),
         _ => None,
     };
     let listener = listen(configuration.portal.listen).await?;
-    let settings =
-        sealpost_portal::Settings::new(configuration.organisation.clone()).map_err(Failure::configuration)?;
+    let settings = sealpost_portal::Settings {
+        organisation: configuration.organisation.clone(),
+        proxies: configuration.portal.proxies.clone(),
+    };
     sandbox::confine_portal(configuration)?;
     let vault = Db::connect(&configuration.vault_url(), Schema::Vault).await?;
     let blobs = configuration.vault_blobs()?;

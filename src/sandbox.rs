@@ -26,6 +26,9 @@ pub fn confine_portal(configuration: &Configuration) -> Result<(), Failure> {
     for file in [&configuration.portal.certificate, &configuration.portal.key].into_iter().flatten() {
         readable.extend(file.parent().map(PathBuf::from));
     }
+    if !configuration.organisation.logo.is_empty() {
+        readable.push(PathBuf::from(&configuration.organisation.logo));
+    }
     if readable.iter().any(|path| configuration.keys.directory.starts_with(path)) {
         return Err(Failure::configuration(
             "portal.certificate or portal.key lies in or above the key directory: move it, the portal must not reach keys",

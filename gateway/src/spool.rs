@@ -13,7 +13,7 @@ use sqlx::{Any, Transaction};
 
 use sealpost_vault::blobs::BlobStore;
 use sealpost_vault::clock::{Clock, Time};
-use sealpost_vault::db::{Db, StoreError, met};
+use sealpost_vault::db::{Db, Engine, StoreError, met};
 use sealpost_vault::id::{ConversationId, QueueId, Token, random};
 use sealpost_vault::{EmailAddress, Identity};
 
@@ -194,6 +194,15 @@ impl Spool {
         .execute(self.store.writer())
         .await?;
         met(&done, 1)
+    }
+
+    /// Call once before any worker: on SQLite, where one gateway works, a dead predecessor's claims end at once.
+    /// On PostgreSQL they may be a living one's, and end by themselves.
+    pub async fn take_back(&self) -> Result<(), StoreError> {
+        if self.store.engine() == Engine::Sqlite {
+            sqlx::query("update spool set claimed_until = 0, claim = ''").execute(self.store.writer()).await?;
+        }
+        Ok(())
     }
 
     /// What waits, oldest first.

@@ -26,7 +26,7 @@ pub async fn send(smtp: SocketAddr) -> Result<(), Failure> {
     let client = Client::new("workstation.klinik.example", Trust::system().map_err(Failure::system)?, Timeouts::default());
     let hop = NextHop { host: smtp.ip().to_string(), port: smtp.port(), tls: TlsMode::Opportunistic };
     for (mail, recipient) in [(lab_result(), PATIENT), (lunch_note(), COLLEAGUE)] {
-        let mail = mail.map_err(Failure::data)?.formatted();
+        let mail = mail?.formatted();
         let from = ReversePath::Address(SENDER.1.parse().map_err(Failure::data)?);
         let to = [recipient.1.parse().map_err(Failure::data)?];
         let handed = client
@@ -39,12 +39,12 @@ pub async fn send(smtp: SocketAddr) -> Result<(), Failure> {
     Ok(())
 }
 
-fn mailbox((name, address): (&str, &str)) -> Result<Mailbox, lettre::error::Error> {
-    let address: Address = address.parse().map_err(|_| lettre::error::Error::MissingAt)?;
+fn mailbox((name, address): (&str, &str)) -> Result<Mailbox, Failure> {
+    let address: Address = address.parse().map_err(Failure::data)?;
     Ok(Mailbox::new(Some(name.to_owned()), address))
 }
 
-fn lab_result() -> Result<Message, lettre::error::Error> {
+fn lab_result() -> Result<Message, Failure> {
     let text = "Dear Ms Patient,\r\n\r\nthe results of your blood test of Monday are in. All values but one are where they should be;\r\n\
         your vitamin D is a little low. You find the full report attached.\r\n\r\n\
         Please write back whether you take any supplements at the moment, then I can tell you what to do.\r\n\r\n\
@@ -70,13 +70,14 @@ fn lab_result() -> Result<Message, lettre::error::Error> {
                 .singlepart(
                     Attachment::new("Lab report.pdf".to_owned()).body(
                         report(),
-                        ContentType::parse("application/pdf").map_err(|_| lettre::error::Error::NonAsciiChars)?,
+                        ContentType::parse("application/pdf").map_err(Failure::data)?,
                     ),
                 ),
         )
+        .map_err(Failure::data)
 }
 
-fn lunch_note() -> Result<Message, lettre::error::Error> {
+fn lunch_note() -> Result<Message, Failure> {
     Message::builder()
         .from(mailbox(SENDER)?)
         .to(mailbox(COLLEAGUE)?)
@@ -85,6 +86,7 @@ fn lunch_note() -> Result<Message, lettre::error::Error> {
         .singlepart(SinglePart::plain(
             "Hello Jonas,\r\n\r\nwould half past twelve in the canteen suit you?\r\n\r\nAnna\r\n".to_owned(),
         ))
+        .map_err(Failure::data)
 }
 
 /// A one-page PDF, written out: objects, their offsets, the table of offsets.

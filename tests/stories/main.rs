@@ -22,8 +22,16 @@ mod postfix;
 mod postgres;
 mod process;
 mod scratch;
-#[expect(dead_code, reason = "for the stories of the whole product")]
+mod reader;
 mod sealpost;
 mod smtp;
+mod world;
 
 mod programs;
+
+mod administration;
+mod broken_portal;
+mod endings;
+mod links;
+mod main_job;
+mod relaying;

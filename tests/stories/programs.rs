@@ -248,12 +248,3 @@ async fn a_discarded_tab_comes_back_with_its_session_storage_only() {
     let after = browser.script("return [sessionStorage.getItem('kept'), window.lost === undefined, innerWidth]").await;
     assert_eq!(after, json!(["yes", true, 390]));
 }
-
-#[tokio::test]
-async fn a_product_that_ends_before_its_doors_open_is_noticed_with_its_log() {
-    let scratch = Scratch::new();
-    let mut sealpost = Sealpost::prepare(&scratch, Setup::between(ports::free(), ports::free()));
-    // No keys: serve refuses.
-    let ended = tokio::time::timeout(Duration::from_secs(30), sealpost.try_open()).await.expect("it ends soon");
-    assert!(ended.is_err(), "served without keys");
-}

@@ -13,7 +13,7 @@ use crate::process::{Running, run};
 use crate::scratch::Scratch;
 use crate::smtp;
 
-const EXECUTABLE: &str = env!("CARGO_BIN_EXE_sealpost");
+pub const EXECUTABLE: &str = env!("CARGO_BIN_EXE_sealpost");
 
 /// Where letters and the queue are kept.
 #[derive(Clone, Debug)]
@@ -52,7 +52,7 @@ impl Setup {
         let directory = directory.display();
         let store = match store {
             Store::Embedded => String::new(),
-            Store::Postgres { vault, gateway } => format!("vault = \"{vault}\"\ngateway = \"{gateway}\"\n"),
+            Store::Postgres { vault, gateway } => format!("vault-url = \"{vault}\"\ngateway-url = \"{gateway}\"\n"),
         };
         format!(
             r##"
@@ -128,7 +128,7 @@ impl Sealpost {
     pub async fn try_open(&mut self) -> Result<(), (ExitStatus, String)> {
         assert!(self.doors.is_none(), "sealpost runs");
         let mut serve = self.executable();
-        serve.arg("serve").env("RUST_LOG", "debug");
+        serve.arg("serve").env("SEALPOST_LOG", "debug");
         let mut running = Running::start("sealpost", serve, &self.log_file());
         let Setup { smtp, returns, portal, .. } = self.setup;
         until("the doors of sealpost", PATIENCE, async || {
@@ -163,6 +163,14 @@ impl Sealpost {
         let mut command = self.executable();
         command.args(arguments);
         run(command)
+    }
+
+    /// Exit code and standard error of a subcommand that is to fail.
+    pub fn failing(&self, arguments: &[&str]) -> (Option<i32>, String) {
+        let mut command = self.executable();
+        let output = command.args(arguments).output().unwrap();
+        assert!(!output.status.success(), "{arguments:?} was to fail");
+        (output.status.code(), String::from_utf8_lossy(&output.stderr).into_owned())
     }
 
     fn executable(&self) -> Command {

@@ -28,12 +28,19 @@ use tokio_rustls::TlsAcceptor;
 use tokio_util::sync::CancellationToken;
 use tower::ServiceExt as _;
 
+use self::places::Places;
+use self::unstalled::Unstalled;
 use crate::housekeeping;
 use crate::portal::{Portal, PortalError, Settings};
 use crate::visitor::Peer;
 
+mod places;
+mod unstalled;
+
 /// Connections at once; more wait to be accepted.
 const CONNECTIONS: usize = 1000;
+/// Of one address; more are closed at once. Many readers may sit behind one address of a mobile network.
+const PER_CLIENT: usize = 200;
 /// For a TLS handshake.
 const HANDSHAKE: Duration = Duration::from_secs(10);
 /// For a request's head, and for the silence before the next one.
@@ -42,6 +49,8 @@ const HEAD: Duration = Duration::from_secs(15);
 const HEAD_SIZE: usize = 16 * 1024;
 /// Header fields of a request.
 const FIELDS: usize = 64;
+/// For a client to take a piece of an answer.
+const STALL: Duration = Duration::from_secs(60);
 /// For what is being answered when we are told to stop.
 const FAREWELL: Duration = Duration::from_secs(20);
 
@@ -63,20 +72,27 @@ pub async fn serve(
     let closed = CancellationToken::new();
     let hearing = tokio::spawn(portal.clone().hear(bell, closed.clone()));
     let sweeping = tokio::spawn(housekeeping::run(portal.clone(), stop.clone()));
-    accept(listener, tls.map(TlsAcceptor::from), portal.router(), stop).await;
+    let places = Places::new(PER_CLIENT, portal.proxies.clone());
+    accept(listener, tls.map(TlsAcceptor::from), portal.router(), places, stop).await;
     closed.cancel();
     let _ = tokio::join!(hearing, sweeping);
     Ok(())
 }
 
-async fn accept(listener: TcpListener, tls: Option<TlsAcceptor>, router: Router, stop: CancellationToken) {
-    let places = Arc::new(Semaphore::new(CONNECTIONS));
+async fn accept(
+    listener: TcpListener,
+    tls: Option<TlsAcceptor>,
+    router: Router,
+    places: Places,
+    stop: CancellationToken,
+) {
+    let all = Arc::new(Semaphore::new(CONNECTIONS));
     let graceful = GracefulShutdown::new();
     let next = async || {
-        let place = places.clone().acquire_owned().await.ok()?;
-        Some((place, listener.accept().await))
+        let one_of_all = all.clone().acquire_owned().await.ok()?;
+        Some((one_of_all, listener.accept().await))
     };
-    while let Some(Some((place, accepted))) = stop.run_until_cancelled(next()).await {
+    while let Some(Some((one_of_all, accepted))) = stop.run_until_cancelled(next()).await {
         let (stream, peer) = match accepted {
             Ok(accepted) => accepted,
             Err(error) => {
@@ -86,10 +102,14 @@ async fn accept(listener: TcpListener, tls: Option<TlsAcceptor>, router: Router,
                 continue;
             }
         };
+        let Some(place) = places.take(peer.ip()) else {
+            tracing::debug!("a client has too many connections");
+            continue;
+        };
         let (tls, router, watcher) = (tls.clone(), router.clone(), graceful.watcher());
         tokio::spawn(async move {
             connection(stream, peer, tls, router, watcher).await;
-            drop(place);
+            drop((place, one_of_all));
         });
     }
     drop(listener);
@@ -124,7 +144,7 @@ where
         .header_read_timeout(HEAD)
         .max_buf_size(HEAD_SIZE)
         .max_headers(FIELDS)
-        .serve_connection(TokioIo::new(stream), service);
+        .serve_connection(TokioIo::new(Unstalled::new(stream, STALL)), service);
     if let Err(error) = watcher.watch(connection).await {
         tracing::debug!(%error, "a connection ended early");
     }

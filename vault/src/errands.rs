@@ -19,6 +19,9 @@ use crate::id::{ErrandId, PickupId, ReplyId};
 /// Largest body of an errand that the gateway looks at, in bytes.
 pub const MAX_BODY: usize = 16 * 1024;
 
+/// How much longer a reply waits for a gateway that is down, in seconds: its reader was told that it is on its way.
+pub const UNHEARD: Time = 14 * 24 * 3600;
+
 /// Bytes that travel as base64url in JSON.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(try_from = "String", into = "String")]
@@ -173,9 +176,16 @@ pub async fn reply(db: &Db, errand_id: ErrandId, answer: &Answer, now: Time) -> 
     Ok(())
 }
 
-/// Forgets errands older than `before` (writer: portal).
+/// Forgets errands older than `before` (writer: portal). Replies that the gateway has not answered stay [`UNHEARD`] longer.
 pub async fn forget(db: &Db, before: Time) -> Result<u64, StoreError> {
-    let done = sqlx::query("delete from errands where created_at < $1").bind(before).execute(db.writer()).await?;
+    let done = sqlx::query(
+        "delete from errands where created_at < $1 and (kind <> 'reply' or created_at < $2
+         or exists (select 1 from errand_answers a where a.errand_id = errands.errand_id))",
+    )
+    .bind(before)
+    .bind(before.saturating_sub(UNHEARD))
+    .execute(db.writer())
+    .await?;
     Ok(done.rows_affected())
 }
 

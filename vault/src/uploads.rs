@@ -5,6 +5,7 @@
 use crate::blobs::BlobStore;
 use crate::clock::Time;
 use crate::db::{Db, StoreError};
+use crate::errands::UNHEARD;
 use crate::id::{ErrandId, PickupId, ReplyId};
 
 /// Most parts of one reply: the slip, the body, and 20 enclosures.
@@ -174,11 +175,16 @@ pub async fn delete(db: &Db, blobs: &BlobStore, reply: ReplyId) -> Result<(), St
     Ok(())
 }
 
-/// Uploads begun before `before` (writer: portal), for housekeeping.
+/// Uploads begun before `before` (writer: portal), for housekeeping; what was sent and the gateway has not answered stays
+/// [`UNHEARD`] longer.
 pub async fn older_than(db: &Db, before: Time) -> Result<Vec<ReplyId>, StoreError> {
-    let rows: Vec<(String,)> = sqlx::query_as("select reply_id from uploads where created_at < $1")
-        .bind(before)
-        .fetch_all(db.reader())
-        .await?;
+    let rows: Vec<(String,)> = sqlx::query_as(
+        "select reply_id from uploads where created_at < $1 and (errand_id = '' or created_at < $2
+         or exists (select 1 from errand_answers a where a.errand_id = uploads.errand_id))",
+    )
+    .bind(before)
+    .bind(before.saturating_sub(UNHEARD))
+    .fetch_all(db.reader())
+    .await?;
     rows.into_iter().map(|(id,)| id.parse().map_err(StoreError::from)).collect()
 }

@@ -149,6 +149,22 @@ async fn pages_have_nothing_inline_and_name_what_they_load_by_its_hash() {
     }
 }
 
+#[tokio::test]
+async fn assets_travel_compressed_where_the_browser_takes_it() {
+    let bench = Bench::new().await;
+    let page = bench.browser().get("/open").await;
+    let path = page.text().split('"').find(|piece| piece.ends_with("/openpgp.min.js")).unwrap().to_owned();
+    let plain = bench.browser().get(&path).await;
+    let request = Request::get(&path).header(header::ACCEPT_ENCODING, "gzip, br").body(Body::empty()).unwrap();
+    let compressed = bench.browser().send(request).await;
+    assert_eq!((plain.header("content-encoding"), compressed.header("content-encoding")), ("", "gzip"));
+    assert_eq!((plain.header("vary"), compressed.header("vary")), ("accept-encoding", "accept-encoding"));
+    assert_eq!(plain.header("content-type"), compressed.header("content-type"));
+    let mut decoded = Vec::new();
+    std::io::Read::read_to_end(&mut flate2::read::GzDecoder::new(compressed.body.as_slice()), &mut decoded).unwrap();
+    assert!(decoded == plain.body && compressed.body.len() < plain.body.len() / 2);
+}
+
 fn tags(html: &str) -> impl Iterator<Item = &str> {
     html.match_indices('<').map(|(at, _)| &html[at..at + html[at..].find('>').unwrap_or(0)])
 }

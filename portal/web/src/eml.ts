@@ -2,7 +2,8 @@
 //
 // Standards: RFC 5322 (fields), RFC 2045-2047 (MIME, encoded words), RFC 2231 (names of enclosures).
 
-import { type Bytes, base64, concat, random, crockford, utf8 } from './bytes.js';
+import { type Bytes, base64, concat, crockford, random, utf8 } from './bytes.js';
+import { safeName } from './save.js';
 import type { Mailbox, Slip, SlipPart } from './slip.js';
 
 /** A part and its content. */
@@ -36,7 +37,7 @@ function bodyPart({ part, bytes }: OpenPart): Bytes {
 }
 
 function enclosurePart({ part, bytes }: OpenPart): Bytes {
-  const name = percent(part.name);
+  const name = percent(safeName(part.name, 'attachment'));
   return encoded(
     [`Content-Type: ${mediaType(part.type)}`, `Content-Disposition: attachment;\r\n filename*=utf-8''${name}`],
     bytes,

@@ -1,6 +1,7 @@
 // The letter as it is read: who wrote, what, and the enclosures to be saved one by one.
 
 import { Unreachable, fetchPart } from './api.js';
+import { fromUtf8 } from './bytes.js';
 import { mailFile, type OpenPart } from './eml.js';
 import { type OpenLetter, type Pickup, Tampered } from './letter.js';
 import { showMail } from './mail-frame.js';
@@ -8,7 +9,6 @@ import { busy, element, hidden, setText } from './page.js';
 import { showText } from './plain-text.js';
 import { safeName, saveFile } from './save.js';
 import type { Mailbox, SlipPart } from './slip.js';
-import { fromUtf8 } from './bytes.js';
 import { dateAndTime, longDate, say, size } from './texts.js';
 
 type Progress = (received: number) => void;

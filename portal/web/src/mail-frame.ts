@@ -5,13 +5,17 @@
 
 const POLICY = 'portal';
 const SANDBOX = 'allow-same-origin allow-popups allow-popups-to-escape-sandbox';
+// In pixels: room for a bar below mail that is wider than the page, and a bound against mail that grows with its frame.
+const SCROLLBAR = 18;
+const TALLEST = 60_000;
 // Mail is written for a white page.
 const STYLE = `<style>
-html { background: #fff; color: #1c2733; color-scheme: light; }
+html { background: #fff; color: #1c2733; color-scheme: light; overflow-y: hidden; }
 body { margin: 0; font: 1rem/1.55 system-ui, sans-serif; overflow-wrap: anywhere; }
 style + * { margin-top: 0; }
 a { color: #0b5cad; }
 img { max-width: 100%; height: auto; }
+table { max-width: 100%; }
 pre { white-space: pre-wrap; }
 blockquote { margin: .5rem 0 .5rem .2rem; padding-left: .8rem; border-left: 3px solid #c9d3dc; }
 </style>`;
@@ -42,10 +46,12 @@ export function showMail(into: HTMLElement, html: string, title: string): void {
     const inside = frame.contentDocument;
     if (inside === null) return;
     inside.body.innerHTML = trusted(STYLE + html);
+    const root = inside.documentElement;
     const fit = (): void => {
-      frame.style.height = `${Math.min(Math.ceil(inside.documentElement.getBoundingClientRect().height), 60_000)}px`;
+      const scrollbar = root.scrollWidth > root.clientWidth ? SCROLLBAR : 0;
+      frame.style.height = `${Math.min(Math.ceil(root.getBoundingClientRect().height) + scrollbar, TALLEST)}px`;
     };
-    new ResizeObserver(fit).observe(inside.documentElement);
+    new ResizeObserver(fit).observe(root);
     fit();
   });
   frame.src = '/mail-frame';

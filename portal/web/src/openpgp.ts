@@ -5,12 +5,10 @@
 // Standards: RFC 9580.
 
 import type * as OpenPGP from 'openpgp';
-import type { Bytes } from './bytes.js';
+import { type Bytes, concat } from './bytes.js';
 import { checkDataPacket, checkKeyPacket, paddedLiteral, wholePacket } from './frame.js';
-import { concat } from './bytes.js';
 
 declare global {
-  // eslint-disable-next-line no-var
   var openpgp: typeof OpenPGP;
 }
 

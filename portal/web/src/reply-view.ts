@@ -9,7 +9,9 @@ import { safeName } from './save.js';
 import { say, size } from './texts.js';
 
 const MOST_FILES = 20;
-const MOST_BYTES = 25 * 1024 * 1024;
+/** In characters; the gateway takes 4 KiB. */
+const LONGEST_SUBJECT = 900;
+const MOST_BYTES = 25_000_000;
 /** How often the fate of a reply is asked for, in milliseconds, and how many times. */
 const ASK_EVERY = 3000;
 const ASK_TIMES = 20;
@@ -207,7 +209,7 @@ export class ReplyView {
   }
 
   private subject(): string {
-    const { subject } = this.letter.slip;
+    const subject = Array.from(this.letter.slip.subject).slice(0, LONGEST_SUBJECT).join('');
     return /^(re|aw|antw|sv)\s*:/i.test(subject) ? subject : `Re: ${subject}`;
   }
 

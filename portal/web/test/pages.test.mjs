@@ -19,6 +19,18 @@ test('pages name only files that are built', () => {
   }
 });
 
+test('every module that a page imports is named on it, so that its integrity is checked and nothing waits in line', () => {
+  const imports = (file) => [...read(WEB, 'dist', file).matchAll(/from '\.\/([\w-]+\.js)'/g)].map(([, name]) => name);
+  for (const entry of ['pickup', 'open']) {
+    const page = templates.find(([name]) => name === `${entry}.html`)[1] + templates.find(([name]) => name === 'scripts.html')[1];
+    const reached = new Set([`${entry}.js`]);
+    for (const file of reached) for (const next of imports(file)) reached.add(next);
+    const named = new Set([...page.matchAll(/page\.integrity\("([^"]+)"\)/g)].map(([, file]) => file));
+    assert.deepEqual([...reached].filter((file) => !named.has(file)), [], entry);
+    assert.ok(reached.size > 8);
+  }
+});
+
 test('no inline script or style: the policy of the pages forbids both', () => {
   for (const [name, template] of templates) {
     assert.doesNotMatch(template, /<style|\sstyle=|\son[a-z]+=|javascript:/i, name);

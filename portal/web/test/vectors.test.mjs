@@ -10,6 +10,7 @@ import { ctx, openPassword, sha256, statement, voiceKey } from '../dist/derive.j
 import { Tampered, WrongSecret, openLetter } from '../dist/letter.js';
 import { parseSecret } from '../dist/link.js';
 import { openPlain } from '../dist/openpgp.js';
+import { sealReply } from '../dist/reply.js';
 import { writeSecret } from './gateway.mjs';
 
 const PUBLISHED = join(dirname(fileURLToPath(import.meta.url)), '../../../tests/vectors/v1.json');
@@ -87,4 +88,13 @@ test('the reply: its statement and parts', async () => {
   assert.equal(hex(slip), reply.mac + hex(utf8(reply.json)));
   assert.deepEqual(await openPlain(fromBase64url(reply.packets[1]), key), utf8(reply.text));
   assert.deepEqual(await openPlain(fromBase64url(reply.packets[2]), key), fromBase64url(reply.enclosures[0].plain));
+});
+
+test('a reply sealed here names the same subkey as the published one', async () => {
+  const opened = await openLetter(pickup.pickup, released, link);
+  const sealed = await sealReply(opened, { subject: 'x', text: 'y', enclosures: [] });
+  const published = fromBase64url(reply.keyPacket);
+  assert.equal(sealed.keyPacket.length, published.length);
+  // Framing, version, and the recipient's fingerprint with its version.
+  assert.deepEqual(sealed.keyPacket.subarray(0, 37), published.subarray(0, 37));
 });

@@ -2,7 +2,6 @@
 
 use std::path::Path;
 use std::process::Command;
-use std::time::Duration;
 
 use axum::Router;
 use axum::response::Html;
@@ -16,7 +15,6 @@ use crate::postfix::{Behind, Front, GONE, Postfix, front_ports};
 use crate::postgres::Postgres;
 use crate::process::Running;
 use crate::scratch::Scratch;
-use crate::sealpost::{Sealpost, Setup};
 use crate::{http, node, ports, smtp};
 
 const LETTER: &[u8] = b"From: Dr. Weiss <weiss@klinik.example>\r\nTo: lena@outside.example\r\nSubject: Befund\r\n\

@@ -128,7 +128,7 @@ impl Sealpost {
     pub async fn try_open(&mut self) -> Result<(), (ExitStatus, String)> {
         assert!(self.doors.is_none(), "sealpost runs");
         let mut serve = self.executable();
-        serve.arg("serve").env("SEALPOST_LOG", "debug");
+        serve.arg("serve").env("SEALPOST_LOG", "debug,sqlx=info");
         let mut running = Running::start("sealpost", serve, &self.log_file());
         let Setup { smtp, returns, portal, .. } = self.setup;
         until("the doors of sealpost", PATIENCE, async || {

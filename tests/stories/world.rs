@@ -26,7 +26,7 @@ pub struct World {
     pub front: Postfix,
     pub behind: Postfix,
     submission: u16,
-    pub postgres: Option<Postgres>,
+    _postgres: Option<Postgres>,
     pub scratch: Scratch,
 }
 
@@ -60,7 +60,7 @@ impl World {
         )
         .await;
         let sealpost = Sealpost::start(&scratch, setup).await;
-        Self { sealpost, front, behind, submission, postgres, scratch }
+        Self { sealpost, front, behind, submission, _postgres: postgres, scratch }
     }
 
     /// Somebody inside sends a mail through the organisation's server.

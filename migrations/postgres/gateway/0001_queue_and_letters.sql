@@ -71,6 +71,7 @@ create index conversation_messages_message on conversation_messages (message_id)
 create table pickups (
     pickup_id text primary key,
     letter_id text not null,
+    content_id text not null,
     conversation_id text not null,
     return_token text not null unique,
     origin_id text not null,

@@ -181,10 +181,12 @@ impl Browser {
         let script = "const url = arguments[0];
             import('chrome://discards/discards.mojom-webui.js').then(async module => {
                 const details = module.DetailsProvider.getRemote();
+                let before;
                 for (;;) {
                     const { infos } = await details.getTabDiscardsInfo();
                     const tab = infos.find(info => info.tabUrl === url);
-                    if (tab && tab.discardCount > 0) return;
+                    before ??= tab?.discardCount;
+                    if (tab && tab.discardCount > before) return;
                     if (tab) await details.discardById(tab.id, 0);
                     await new Promise(again => setTimeout(again, 100));
                 }

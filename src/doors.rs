@@ -26,7 +26,8 @@ use sealpost_vault::letters::publish_certificate;
 
 use crate::configuration::Configuration;
 use crate::exit::Failure;
-use crate::{parts, sandbox, tls};
+use crate::sandbox::{self, Confinement};
+use crate::{parts, tls};
 
 /// How long a graceful stop may take.
 const PATIENCE: Duration = Duration::from_secs(40);
@@ -189,7 +190,10 @@ async fn answer_health(listener: TcpListener, queue: Queue, stop: CancellationTo
 }
 
 /// Runs the portal until it is told to stop, locked out of everything but the vault.
-pub async fn portal(configuration: &Configuration, keeper: Keeper) -> Result<(), Failure> {
+pub async fn portal(configuration: &Configuration, confinement: Confinement, keeper: Keeper) -> Result<(), Failure> {
+    if confinement == Confinement::Enforced {
+        sandbox::verify(configuration).await?;
+    }
     let stop = stop_signal(keeper)?;
     let tls = match (&configuration.portal.certificate, &configuration.portal.key) {
         (Some(certificate), Some(key)) => {
@@ -202,7 +206,6 @@ pub async fn portal(configuration: &Configuration, keeper: Keeper) -> Result<(),
         organisation: configuration.organisation.clone(),
         proxies: configuration.portal.proxies.clone(),
     };
-    sandbox::confine_portal(configuration)?;
     let vault = Db::connect(&configuration.vault_url(), Schema::Vault).await?;
     let blobs = configuration.vault_blobs()?;
     say_ready(keeper, "portal");

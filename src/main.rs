@@ -60,28 +60,28 @@ enum Command {
 }
 
 fn main() -> ExitCode {
-    let cli = Cli::parse();
-    logging::start(matches!(cli.command, Command::Serve(_) | Command::Demo(_)));
-    let runtime = match tokio::runtime::Builder::new_multi_thread().enable_all().build() {
-        Ok(runtime) => runtime,
-        Err(cause) => return Failure::system(cause).report(),
+    let Cli { config, command } = Cli::parse();
+    logging::start(matches!(command, Command::Serve(_) | Command::Demo(_)));
+    let outcome = match command {
+        Command::Init(init) => init.run(&config),
+        // The portal's sandbox holds for threads that are started after it: it comes before the runtime.
+        Command::Serve(serve) => serve.prepare(&config).and_then(|prepared| block_on(serve.run(prepared))),
+        Command::Demo(demo) => block_on(demo.run()),
+        Command::Policy(policy) => policy.run(&config),
+        Command::Queue(queue) => block_on(queue.run(&config)),
+        Command::Letters(letters) => block_on(letters.run(&config)),
+        Command::CheckConfig => check_config::run(&config),
     };
-    let config = cli.config;
-    let outcome = runtime.block_on(async {
-        match cli.command {
-            Command::Init(init) => init.run(&config),
-            Command::Serve(serve) => serve.run(&config).await,
-            Command::Demo(demo) => demo.run().await,
-            Command::Policy(policy) => policy.run(&config),
-            Command::Queue(queue) => queue.run(&config).await,
-            Command::Letters(letters) => letters.run(&config).await,
-            Command::CheckConfig => check_config::run(&config),
-        }
-    });
-    // Work that still blocks (a long decryption) doesn't keep a finished program from ending.
-    runtime.shutdown_timeout(std::time::Duration::from_secs(5));
     match outcome {
         Ok(()) => ExitCode::SUCCESS,
         Err(failure) => failure.report(),
     }
+}
+
+fn block_on(work: impl Future<Output = Result<(), Failure>>) -> Result<(), Failure> {
+    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build().map_err(Failure::system)?;
+    let outcome = runtime.block_on(work);
+    // Work that still blocks (a long decryption) doesn't keep a finished program from ending.
+    runtime.shutdown_timeout(std::time::Duration::from_secs(5));
+    outcome
 }

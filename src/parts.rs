@@ -26,7 +26,7 @@ pub async fn stores(configuration: &Configuration) -> Result<Stores, Failure> {
 }
 
 /// A directory that only its owner can enter.
-fn private_directory(path: &std::path::Path) -> Result<(), Failure> {
+pub fn private_directory(path: &std::path::Path) -> Result<(), Failure> {
     use std::os::unix::fs::DirBuilderExt;
     std::fs::DirBuilder::new()
         .recursive(true)

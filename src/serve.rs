@@ -21,6 +21,7 @@ use crate::configuration::Configuration;
 use crate::doors::{self, Keeper};
 use crate::exit::Failure;
 use crate::parts;
+use crate::sandbox::{self, Confinement};
 
 #[derive(Args)]
 pub struct Serve {
@@ -30,6 +31,12 @@ pub struct Serve {
     /// End when standard input ends (set by the supervisor)
     #[arg(long, hide = true)]
     supervised: bool,
+}
+
+/// A configuration, and whether this process is confined already.
+pub struct Prepared {
+    configuration: Configuration,
+    confinement: Confinement,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
@@ -55,12 +62,21 @@ const AGAIN: (Duration, Duration) = (Duration::from_millis(500), Duration::from_
 const STEADY: Duration = Duration::from_secs(60);
 
 impl Serve {
-    pub async fn run(&self, config: &Path) -> Result<(), Failure> {
+    /// Before the runtime starts its threads: reads the configuration, and confines what will be the portal.
+    pub fn prepare(&self, config: &Path) -> Result<Prepared, Failure> {
         let configuration = Configuration::load(config)?;
+        let confinement = match self.door {
+            Some(Door::Portal) => sandbox::confine_portal(&configuration)?,
+            Some(Door::Gateway) | None => Confinement::Unavailable,
+        };
+        Ok(Prepared { configuration, confinement })
+    }
+
+    pub async fn run(&self, Prepared { configuration, confinement }: Prepared) -> Result<(), Failure> {
         let keeper = if self.supervised { Keeper::Supervisor } else { Keeper::Nobody };
         match self.door {
             Some(Door::Gateway) => doors::gateway(&configuration, keeper).await,
-            Some(Door::Portal) => doors::portal(&configuration, keeper).await,
+            Some(Door::Portal) => doors::portal(&configuration, confinement, keeper).await,
             None => {
                 let stop = doors::stop_signal(Keeper::Nobody)?;
                 both(&configuration, stop, || {

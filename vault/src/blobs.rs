@@ -1,14 +1,18 @@
 //! Large sealed content: content up to [`IN_ROW`] lies in its row, larger content here.
 //!
-//! The default is a local directory in which every write is synced before it counts (`with_fsync`).
+//! A local directory in which every write is synced before it counts.
 //! Order: the blob is durable before the row that names it; a blob without a row is an orphan and swept.
+//!
+//! Security: where the portal writes too, a key out of a row is the portal's word: [`directory`] keeps it inside.
 
+mod directory;
+
+use std::io;
 use std::path::Path;
 use std::sync::Arc;
+use std::time::Duration;
 
-use object_store::local::LocalFileSystem;
-use object_store::{ObjectStore, ObjectStoreExt, PutPayload, path::Path as Key};
-
+use self::directory::Directory;
 use crate::db::StoreError;
 
 /// Largest content kept in a row, in bytes.
@@ -16,7 +20,7 @@ pub const IN_ROW: usize = 128 * 1024;
 
 /// Where blobs lie. Cheap to clone.
 #[derive(Clone, Debug)]
-pub struct BlobStore(Arc<dyn ObjectStore>);
+pub struct BlobStore(Arc<Directory>);
 
 /// Content as a row carries it: in the row, or a key that leads to the blob.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -32,9 +36,7 @@ pub struct Placed {
 impl BlobStore {
     /// A local directory, made if missing.
     pub fn local(directory: &Path) -> Result<Self, StoreError> {
-        std::fs::create_dir_all(directory)?;
-        let store = LocalFileSystem::new_with_prefix(directory)?.with_fsync(true).with_automatic_cleanup(true);
-        Ok(Self(Arc::new(store)))
+        Ok(Self(Arc::new(Directory::open(directory)?)))
     }
 
     /// Puts `content` where it belongs; `key` is used if that is the blob store. Durable when this returns.
@@ -43,19 +45,18 @@ impl BlobStore {
         if content.len() <= IN_ROW {
             return Ok(Placed { blob_key: String::new(), in_row: content, size });
         }
-        self.0.put(&Key::from(key.as_str()), PutPayload::from(content)).await?;
-        Ok(Placed { blob_key: key, in_row: Vec::new(), size })
+        let blob_key = key.clone();
+        self.blocking(move |directory| directory.write(&key, &content)).await?;
+        Ok(Placed { blob_key, in_row: Vec::new(), size })
     }
 
     /// What [`BlobStore::place`] placed.
     pub async fn fetch(&self, blob_key: &str, in_row: Vec<u8>) -> Result<Vec<u8>, StoreError> {
-        if blob_key.is_empty() {
-            return Ok(in_row);
-        }
-        Ok(self.0.get(&Key::from(blob_key)).await?.bytes().await?.to_vec())
+        let found = self.fetch_bounded(blob_key, in_row, usize::MAX).await?;
+        found.ok_or(StoreError::Corrupt("a row without its blob"))
     }
 
-    /// The same for what somebody else placed: `None` where it is missing or larger than `most` bytes.
+    /// The same for what somebody else placed: `None` where it is missing, no plain file or larger than `most` bytes.
     pub async fn fetch_bounded(
         &self,
         blob_key: &str,
@@ -65,15 +66,8 @@ impl BlobStore {
         if blob_key.is_empty() {
             return Ok((in_row.len() <= most).then_some(in_row));
         }
-        let found = match self.0.get(&Key::from(blob_key)).await {
-            Ok(found) => found,
-            Err(object_store::Error::NotFound { .. }) => return Ok(None),
-            Err(error) => return Err(error.into()),
-        };
-        if usize::try_from(found.meta.size).map_or(true, |size| size > most) {
-            return Ok(None);
-        }
-        Ok(Some(found.bytes().await?.to_vec()))
+        let key = blob_key.to_owned();
+        self.blocking(move |directory| directory.read(&key, most)).await
     }
 
     /// Deletes a blob; one that is gone already is fine.
@@ -81,9 +75,22 @@ impl BlobStore {
         if blob_key.is_empty() {
             return Ok(());
         }
-        match self.0.delete(&Key::from(blob_key)).await {
-            Ok(()) | Err(object_store::Error::NotFound { .. }) => Ok(()),
-            Err(error) => Err(error.into()),
-        }
+        let key = blob_key.to_owned();
+        self.blocking(move |directory| directory.delete(&key)).await
+    }
+
+    /// Keys of the blobs that lie in a folder itself and were written at least `age` ago: for sweeps.
+    pub async fn older_than(&self, folder: &'static str, age: Duration) -> Result<Vec<String>, StoreError> {
+        let found = self.blocking(move |directory| directory.list(folder)).await?;
+        Ok(found.into_iter().filter(|found| found.age >= age).map(|found| found.key).collect())
+    }
+
+    async fn blocking<T: Send + 'static>(
+        &self,
+        work: impl FnOnce(&Directory) -> io::Result<T> + Send + 'static,
+    ) -> Result<T, StoreError> {
+        let directory = Arc::clone(&self.0);
+        let done = tokio::task::spawn_blocking(move || work(&directory)).await;
+        Ok(done.map_err(|_| StoreError::Corrupt("work on a blob that panicked"))??)
     }
 }

@@ -21,8 +21,6 @@ pub enum StoreError {
     Database(#[from] sqlx::Error),
     #[error("migration: {0}")]
     Migration(#[from] sqlx::migrate::MigrateError),
-    #[error("blob store: {0}")]
-    Blob(#[from] object_store::Error),
     #[error("file: {0}")]
     File(#[from] std::io::Error),
     #[error("the store's URL begins neither with sqlite: nor with postgres:")]

@@ -174,19 +174,24 @@ pub async fn destroy(db: &Db, blobs: &BlobStore, letter_id: LetterId) -> Result<
             .fetch_one(&mut *transaction)
             .await?;
         if others == 0 {
-            let keys: Vec<(String,)> = sqlx::query_as("select blob_key from parts where content_id = $1")
+            // Whoever writes here could name any key in a row: a content's blobs lie under its id and nowhere else.
+            let blobs: Vec<(i64,)> = sqlx::query_as("select n from parts where content_id = $1 and blob_key <> ''")
                 .bind(&content_id)
                 .fetch_all(&mut *transaction)
                 .await?;
-            orphans.extend(keys.into_iter().map(|(key,)| key));
+            orphans.extend(blobs.into_iter().map(|(n,)| format!("content/{content_id}/{n}")));
             delete_content(&mut transaction, &content_id).await?;
         }
     }
     transaction.commit().await?;
+    db.forget_deleted().await?;
     for key in orphans {
-        blobs.delete(&key).await?;
+        // Without key packets it is noise: a file that can't be deleted must not keep a letter from its end.
+        if let Err(error) = blobs.delete(&key).await {
+            tracing::warn!(key, %error, "a destroyed letter's part can't be deleted");
+        }
     }
-    db.forget_deleted().await
+    Ok(())
 }
 
 /// Ends one reader's pickup of a letter that others keep (writer: gateway).

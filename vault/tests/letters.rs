@@ -104,6 +104,35 @@ async fn parts_live_as_long_as_one_letter_shows_them() {
 }
 
 #[tokio::test]
+async fn a_broken_portal_deletes_nothing_through_a_destroyed_letter() {
+    let vault = vault().await;
+    letters::publish_certificate(&vault.db, "AB", b"certificate", 1).await.unwrap();
+    let [a, b] = [(); 2].map(|()| (LetterId::random().unwrap(), PickupId::random().unwrap()));
+    let [first, second] = [(); 2].map(|()| ContentId::random().unwrap());
+    letters::store(&vault.db, &vault.blobs, content(first, &[a])).await.unwrap();
+    letters::store(&vault.db, &vault.blobs, content(second, &[b])).await.unwrap();
+    let keys = vault.directory.path().join("keys");
+    std::fs::create_dir(&keys).unwrap();
+    std::fs::write(keys.join("0"), b"the gateway's root").unwrap();
+    std::os::unix::fs::symlink(&keys, vault.directory.path().join("blobs/content/link")).unwrap();
+    // the row names somebody else's blob, and a link leads to the keys
+    sqlx::query("update parts set blob_key = $1 where content_id = $2 and n = 1")
+        .bind(format!("content/{second}/1"))
+        .bind(first.to_string())
+        .execute(vault.db.writer())
+        .await
+        .unwrap();
+    sqlx::query("update parts set blob_key = 'content/link/0' where content_id = $1 and n = 0")
+        .bind(first.to_string())
+        .execute(vault.db.writer())
+        .await
+        .unwrap();
+    letters::destroy(&vault.db, &vault.blobs, a.0).await.unwrap();
+    assert_eq!(letters::part(&vault.db, &vault.blobs, b.1, 1, 1_500).await.unwrap().unwrap().len(), 220_000);
+    assert!(keys.join("0").exists());
+}
+
+#[tokio::test]
 async fn a_second_attempt_replaces_the_first() {
     let vault = vault().await;
     letters::publish_certificate(&vault.db, "AB", b"certificate", 1).await.unwrap();

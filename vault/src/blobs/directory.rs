@@ -1,0 +1,233 @@
+//! A directory of blobs in which no name leads out of it.
+//!
+//! Both sides write into the vault's directory, and one of them may have been broken into: a symbolic link, a pipe or a
+//! device in a blob's place must not make the other read, overwrite or delete a file elsewhere, or wait for ever. So each
+//! step of a key is opened from the directory before it, links are followed nowhere, and only plain files are read.
+//!
+//! Durability: content is synced, then renamed into its place, then the directory is synced.
+
+use std::fs::File;
+use std::io::{self, Read, Write};
+use std::os::fd::OwnedFd;
+use std::path::Path;
+use std::time::{Duration, SystemTime};
+
+use data_encoding::HEXLOWER;
+use rustix::fs::{AtFlags, FileType, Mode, OFlags, mkdirat, open, openat, renameat, unlinkat};
+use rustix::io::Errno;
+
+use crate::id::random;
+
+/// Steps of a key: folder, message, part.
+const DEEPEST: usize = 3;
+/// What is being written has such a name until it is whole.
+const STAGED: &str = "staged-";
+
+/// An open directory; what is renamed over its path later doesn't matter.
+#[derive(Debug)]
+pub(super) struct Directory(OwnedFd);
+
+/// One file of a folder.
+pub(super) struct Found {
+    pub key: String,
+    /// Since it was last written; zero where that lies in the future.
+    pub age: Duration,
+}
+
+impl Directory {
+    /// Makes it if it is missing. A symbolic link in its place is refused.
+    pub(super) fn open(path: &Path) -> io::Result<Self> {
+        std::fs::create_dir_all(path)?;
+        Ok(Self(open(path, directory(), Mode::empty())?))
+    }
+
+    /// Replaces what has this key.
+    pub(super) fn write(&self, key: &str, content: &[u8]) -> io::Result<()> {
+        let (folders, name) = steps(key)?;
+        let parent = self.walk(&folders, Missing::Make)?;
+        let staged = format!("{STAGED}{}", HEXLOWER.encode(&random::<16>().map_err(io::Error::other)?));
+        let flags = OFlags::WRONLY | OFlags::CREATE | OFlags::EXCL | OFlags::NOFOLLOW | OFlags::CLOEXEC;
+        let mut file = File::from(openat(&parent, staged.as_str(), flags, Mode::RUSR | Mode::WUSR)?);
+        let written = file
+            .write_all(content)
+            .and_then(|()| file.sync_all())
+            .and_then(|()| Ok(renameat(&parent, staged.as_str(), &parent, name)?));
+        if let Err(error) = written {
+            let _ = unlinkat(&parent, staged.as_str(), AtFlags::empty());
+            return Err(error);
+        }
+        Ok(rustix::fs::fsync(&parent)?)
+    }
+
+    /// `None` where there is no plain file of at most `most` bytes.
+    pub(super) fn read(&self, key: &str, most: usize) -> io::Result<Option<Vec<u8>>> {
+        let (folders, name) = steps(key)?;
+        // Not blocking: opening a pipe would wait for somebody to write.
+        let flags = OFlags::RDONLY | OFlags::NOFOLLOW | OFlags::NONBLOCK | OFlags::NOCTTY | OFlags::CLOEXEC;
+        let opened = self.walk(&folders, Missing::Leave).and_then(|parent| openat(&parent, name, flags, Mode::empty()));
+        let file = match opened {
+            Ok(file) => File::from(file),
+            Err(error) if is_elsewhere(error) => return Ok(None),
+            Err(error) => return Err(error.into()),
+        };
+        let metadata = file.metadata()?;
+        let size = usize::try_from(metadata.len()).unwrap_or(usize::MAX);
+        if !metadata.is_file() || size > most {
+            return Ok(None);
+        }
+        let mut content = Vec::with_capacity(size);
+        // It may grow while it is read.
+        file.take(u64::try_from(most).unwrap_or(u64::MAX).saturating_add(1)).read_to_end(&mut content)?;
+        Ok((content.len() <= most).then_some(content))
+    }
+
+    /// One that is gone already is fine. Folders that became empty go too.
+    pub(super) fn delete(&self, key: &str) -> io::Result<()> {
+        let (folders, name) = steps(key)?;
+        match self.walk(&folders, Missing::Leave).and_then(|parent| unlinkat(&parent, name, AtFlags::empty())) {
+            Ok(()) => {}
+            Err(error) if is_elsewhere(error) => return Ok(()),
+            Err(error) => return Err(error.into()),
+        }
+        // The folder of a message; the one that all have in common stays.
+        if let [common, own] = folders.as_slice() {
+            let _ = self.walk(&[common], Missing::Leave).and_then(|common| unlinkat(&common, *own, AtFlags::REMOVEDIR));
+        }
+        Ok(())
+    }
+
+    /// The files that lie in a folder itself.
+    pub(super) fn list(&self, folder: &str) -> io::Result<Vec<Found>> {
+        let opened = match self.walk(&[folder], Missing::Leave) {
+            Ok(opened) => opened,
+            Err(error) if is_elsewhere(error) => return Ok(Vec::new()),
+            Err(error) => return Err(error.into()),
+        };
+        let now = SystemTime::now();
+        let mut found = Vec::new();
+        for entry in rustix::fs::Dir::read_from(&opened)? {
+            let entry = entry?;
+            let Ok(name) = entry.file_name().to_str() else { continue };
+            let Ok(stat) = rustix::fs::statat(&opened, name, AtFlags::SYMLINK_NOFOLLOW) else { continue };
+            if FileType::from_raw_mode(stat.st_mode) != FileType::RegularFile {
+                continue;
+            }
+            let written = SystemTime::UNIX_EPOCH + Duration::from_secs(u64::try_from(stat.st_mtime).unwrap_or(0));
+            let age = now.duration_since(written).unwrap_or_default();
+            found.push(Found { key: format!("{folder}/{name}"), age });
+        }
+        Ok(found)
+    }
+
+    fn walk(&self, folders: &[&str], missing: Missing) -> Result<OwnedFd, Errno> {
+        let mut at = openat(&self.0, ".", directory(), Mode::empty())?;
+        for folder in folders {
+            at = match openat(&at, *folder, directory(), Mode::empty()) {
+                Err(Errno::NOENT) if missing == Missing::Make => {
+                    match mkdirat(&at, *folder, Mode::RWXU) {
+                        Ok(()) | Err(Errno::EXIST) => rustix::fs::fsync(&at)?,
+                        Err(error) => return Err(error),
+                    }
+                    openat(&at, *folder, directory(), Mode::empty())?
+                }
+                opened => opened?,
+            };
+        }
+        Ok(at)
+    }
+}
+
+/// What to do about folders that aren't there.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Missing {
+    Make,
+    Leave,
+}
+
+fn directory() -> OFlags {
+    OFlags::RDONLY | OFlags::DIRECTORY | OFlags::NOFOLLOW | OFlags::CLOEXEC
+}
+
+/// Nothing is there, or a link, or a file where a folder should be: not ours in any case.
+fn is_elsewhere(error: Errno) -> bool {
+    matches!(error, Errno::NOENT | Errno::LOOP | Errno::NOTDIR | Errno::NXIO)
+}
+
+/// A key's folders and its name. Keys are made of ids and numbers.
+fn steps(key: &str) -> io::Result<(Vec<&str>, &str)> {
+    let mut steps: Vec<&str> = key.split('/').collect();
+    let plain = |step: &&str| {
+        !step.is_empty() && step.len() <= 64 && step.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'-')
+    };
+    match steps.pop() {
+        Some(name) if steps.len() < DEEPEST && steps.iter().chain([&name]).all(plain) => Ok((steps, name)),
+        _ => Err(io::Error::new(io::ErrorKind::InvalidInput, "not a blob's key")),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::os::unix::fs::symlink;
+
+    use super::*;
+
+    #[test]
+    fn written_read_replaced_deleted() {
+        let outside = tempfile::tempdir().unwrap();
+        let directory = Directory::open(&outside.path().join("a/blobs")).unwrap();
+        assert_eq!(directory.read("content/1/0", 10).unwrap(), None);
+        directory.write("content/1/0", b"first").unwrap();
+        directory.write("content/1/0", b"second").unwrap();
+        directory.write("flat", b"x").unwrap();
+        assert_eq!(directory.read("content/1/0", 6).unwrap().as_deref(), Some(&b"second"[..]));
+        assert_eq!(directory.read("content/1/0", 5).unwrap(), None, "too large");
+        assert_eq!(directory.read("content/1", 9).unwrap(), None, "a folder");
+        let listed: Vec<String> = directory.list("content").unwrap().into_iter().map(|found| found.key).collect();
+        assert!(listed.is_empty(), "{listed:?}");
+        directory.write("content/2", b"x").unwrap();
+        assert_eq!(directory.list("content").unwrap().first().unwrap().key, "content/2");
+        assert!(directory.list("nothing").unwrap().is_empty());
+        directory.delete("content/1/0").unwrap();
+        directory.delete("content/1/0").unwrap();
+        assert!(!outside.path().join("a/blobs/content/1").exists());
+    }
+
+    #[test]
+    fn keys_that_lead_elsewhere_are_none() {
+        let outside = tempfile::tempdir().unwrap();
+        let directory = Directory::open(&outside.path().join("blobs")).unwrap();
+        for key in
+            ["", "/", "/etc/passwd", "..", "../x", "a/../../x", "a//b", "a/", ".", "a/.b", "a\0b", "a/b/c/d", "ä"]
+        {
+            assert!(directory.write(key, b"x").is_err(), "{key:?}");
+            assert!(directory.read(key, 9).is_err(), "{key:?}");
+            assert!(directory.delete(key).is_err(), "{key:?}");
+        }
+    }
+
+    #[test]
+    fn links_and_pipes_are_not_followed() {
+        let outside = tempfile::tempdir().unwrap();
+        let (blobs, keys) = (outside.path().join("blobs"), outside.path().join("keys"));
+        let directory = Directory::open(&blobs).unwrap();
+        std::fs::create_dir_all(&keys).unwrap();
+        std::fs::write(keys.join("root"), b"secret").unwrap();
+        std::fs::create_dir_all(blobs.join("replies/1")).unwrap();
+        symlink(keys.join("root"), blobs.join("replies/1/0")).unwrap();
+        symlink(&keys, blobs.join("replies/2")).unwrap();
+        symlink(&keys, blobs.join("content")).unwrap();
+        rustix::fs::mkfifoat(rustix::fs::CWD, blobs.join("replies/1/1"), Mode::RUSR | Mode::WUSR).unwrap();
+        for key in ["replies/1/0", "replies/2/root", "content/root", "replies/1/1"] {
+            assert_eq!(directory.read(key, 100).unwrap(), None, "{key}");
+        }
+        directory.delete("replies/2/root").unwrap();
+        directory.delete("content/root").unwrap();
+        assert!(directory.write("content/1/0", b"sealed").is_err());
+        assert!(directory.write("content/root", b"sealed").is_err());
+        directory.write("replies/1/0", b"mine").unwrap();
+        assert_eq!(std::fs::read(keys.join("root")).unwrap(), b"secret");
+        assert_eq!(std::fs::read_dir(&keys).unwrap().count(), 1);
+        assert_eq!(directory.read("replies/1/0", 100).unwrap().as_deref(), Some(&b"mine"[..]), "the link was replaced");
+        assert!(Directory::open(&blobs.join("content")).is_err());
+    }
+}

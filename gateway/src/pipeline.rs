@@ -365,7 +365,6 @@ impl Intake for Gateway {
             error!(%queue_id, %cause, "not accepted: can't be stored");
             Rejection::STORAGE_FULL
         })?;
-        info!(%queue_id, "accepted");
         self.work.notify_one();
         Ok(())
     }

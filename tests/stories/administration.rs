@@ -68,8 +68,7 @@ async fn the_queue_is_listed_retried_and_deleted() {
     let id = until("a row in the queue", PATIENCE, async || {
         let listed = world.sealpost.command(&["queue", "list"]);
         let line = listed.lines().find(|line| line.contains(READER))?.to_owned();
-        line.contains("refused").then(|| line.split_whitespace().next().unwrap().to_owned())
-            .or_else(|| line.contains("connect").then(|| line.split_whitespace().next().unwrap().to_owned()))
+        line.contains("attempts 1").then(|| line.split_whitespace().next().unwrap().to_owned())
     })
     .await;
     let shown = world.sealpost.command(&["queue", "show", &id]);

@@ -71,6 +71,7 @@ async fn a_wrong_code_five_times_kills_it_and_a_new_one_works() {
     browser.type_into("code", &right).await;
     browser.until("!document.getElementById('code-error').hidden && !document.getElementById('code-button').disabled").await;
     browser.screenshot("code-dead-phone").await;
+    drop(browser);
     // the same link once more
     let again = Browser::start(Screen::Phone).await;
     again.read_after(&world, &link, 1).await;
@@ -164,7 +165,7 @@ async fn tampered_ciphertext_is_said_and_nothing_shown() {
     let link = link_in(&held(&world, "tampered").await);
     let browser = Browser::start(Screen::Phone).await;
     browser.read(&world, &link).await;
-    world.in_vault("update parts set packet = x'00' || substr(packet, 2)").await;
+    world.in_vault("update parts set packet = zeroblob(length(packet))").await;
     browser.driver().refresh().await.unwrap();
     browser.step("problem").await;
     assert!(!browser.driver().source().await.unwrap().contains("canary-text"));

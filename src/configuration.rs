@@ -253,10 +253,9 @@ impl Configuration {
         self.mail.reply_domain = reply_domain;
         domain_of(&self.smtp.hostname)
             .map_err(|_| wrong(format!("smtp.hostname: {:?} is no host name", self.smtp.hostname)))?;
-        for (name, certificate, key) in [
-            ("smtp", &self.smtp.certificate, &self.smtp.key),
-            ("portal", &self.portal.certificate, &self.portal.key),
-        ] {
+        for (name, certificate, key) in
+            [("smtp", &self.smtp.certificate, &self.smtp.key), ("portal", &self.portal.certificate, &self.portal.key)]
+        {
             if certificate.is_some() != key.is_some() {
                 return Err(wrong(format!("{name}.certificate and {name}.key go together")));
             }

@@ -46,7 +46,10 @@ fn a_wrong_configuration_is_named_by_line_and_nearest_key() {
     let sealpost = Sealpost::prepare(&scratch, setup);
     let (code, said) = sealpost.failing(&["check-config"]);
     assert_eq!(code, Some(78));
-    assert!(said.contains("expire-dayz") && said.contains("did you mean `expire-days`") && said.contains("sealpost.toml:"), "{said}");
+    assert!(
+        said.contains("expire-dayz") && said.contains("did you mean `expire-days`") && said.contains("sealpost.toml:"),
+        "{said}"
+    );
 }
 
 #[test]

@@ -12,7 +12,8 @@ impl World {
     /// Runs statements in the vault, as whoever has its file can.
     pub async fn in_vault(&self, statements: &str) {
         let path = self.sealpost.state().join("vault/vault.db");
-        let options = sqlx::sqlite::SqliteConnectOptions::new().filename(&path).busy_timeout(std::time::Duration::from_secs(20));
+        let options =
+            sqlx::sqlite::SqliteConnectOptions::new().filename(&path).busy_timeout(std::time::Duration::from_secs(20));
         let mut connection = sqlx::ConnectOptions::connect(&options).await.unwrap();
         sqlx::raw_sql(sqlx::AssertSqlSafe(statements.to_owned())).execute(&mut connection).await.unwrap();
         sqlx::Connection::close(connection).await.unwrap();
@@ -65,7 +66,9 @@ async fn a_broken_portal_gets_nowhere() {
              insert into pickups select '0000000000000000000000abcg', '00000000000000000000000abc', '{ATTACKER}', organisation, 99999999999 from pickups limit 1;"
         ))
         .await;
-    let code = format!(r#"{{"kind":"code","session":"{session}","scope":{{"pickup":"0000000000000000000000abcg"}},"language":"en"}}"#);
+    let code = format!(
+        r#"{{"kind":"code","session":"{session}","scope":{{"pickup":"0000000000000000000000abcg"}},"language":"en"}}"#
+    );
     world.errand("0000000000000000000000000c", "code", &code).await;
 
     // believe: a receipt and a reply without the reader's voice
@@ -89,7 +92,7 @@ async fn a_broken_portal_gets_nowhere() {
     // a certificate of its own for the organisation: the gateway seals to its own, and says so again at its next start
     world.in_vault("update organisation set certificate = x'00'").await;
     // strange rows
-    world.in_vault("insert into errands values ('x', 'x', '{', 1), ('0000000000000000000000000g', 'enrol', '{\"kind\":\"enrol\"}', 1)").await;
+    world.in_vault("insert into errands values ('x', 'x', '{', 1), ('0000000000000000000000000r', 'enrol', '{\"kind\":\"enrol\"}', 1)").await;
     let second = format!("From: {SENDER}\r\nTo: b@mail.example\r\nSubject: [secure] y\r\n\r\ncanary-content\r\n");
     world.submit(SENDER, &["b@mail.example"], second.as_bytes()).await;
     world.outside("b@mail.example", is_notification).await;

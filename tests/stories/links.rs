@@ -65,11 +65,15 @@ async fn a_wrong_code_five_times_kills_it_and_a_new_one_works() {
     for _ in 0..5 {
         browser.script("document.getElementById('code').value = ''").await;
         browser.type_into("code", wrong).await;
-        browser.until("!document.getElementById('code-error').hidden && !document.getElementById('code-button').disabled").await;
+        browser
+            .until("!document.getElementById('code-error').hidden && !document.getElementById('code-button').disabled")
+            .await;
     }
     browser.script("document.getElementById('code').value = ''").await;
     browser.type_into("code", &right).await;
-    browser.until("!document.getElementById('code-error').hidden && !document.getElementById('code-button').disabled").await;
+    browser
+        .until("!document.getElementById('code-error').hidden && !document.getElementById('code-button').disabled")
+        .await;
     browser.screenshot("code-dead-phone").await;
     drop(browser);
     // the same link once more
@@ -151,7 +155,11 @@ async fn unknown_letters_look_like_any_other() {
         assert_eq!((page.status, &page.body), (known.status, &known.body), "{other}");
     }
     let browser = Browser::start(Screen::Phone).await;
-    browser.driver().goto(format!("http://localhost:{portal}/p/00000000000000000000000000#{}", link.split_once('#').unwrap().1)).await.unwrap();
+    browser
+        .driver()
+        .goto(format!("http://localhost:{portal}/p/00000000000000000000000000#{}", link.split_once('#').unwrap().1))
+        .await
+        .unwrap();
     browser.step("greeting").await;
     browser.click("greeting-button").await;
     browser.step("code").await;

@@ -218,10 +218,11 @@ impl Configuration {
             &mut self.portal.certificate,
             &mut self.portal.key,
             &mut self.policy.file,
-        ] {
-            if let Some(path) = path {
-                resolve(path);
-            }
+        ]
+        .into_iter()
+        .flatten()
+        {
+            resolve(path);
         }
         if !self.organisation.logo.is_empty() {
             let mut logo = PathBuf::from(&self.organisation.logo);

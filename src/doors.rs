@@ -70,7 +70,9 @@ pub fn stop_signal(keeper: Keeper) -> Result<CancellationToken, Failure> {
 }
 
 async fn listen(address: SocketAddr) -> Result<TcpListener, Failure> {
-    TcpListener::bind(address).await.map_err(|cause| Failure::unavailable(format!("can't listen on {address}: {cause}")))
+    TcpListener::bind(address)
+        .await
+        .map_err(|cause| Failure::unavailable(format!("can't listen on {address}: {cause}")))
 }
 
 fn say_ready(keeper: Keeper, door: &str) {
@@ -101,9 +103,7 @@ pub async fn gateway(configuration: &Configuration, keeper: Keeper) -> Result<()
     publish_certificate(gateway.vault(), &keyring.fingerprint_hex(), &keyring.certificate(), clock.now()).await?;
 
     let smtp_tls = match (&configuration.smtp.certificate, &configuration.smtp.key) {
-        (Some(certificate), Some(key)) => {
-            Some(tls::server_config(certificate, key).map_err(Failure::configuration)?)
-        }
+        (Some(certificate), Some(key)) => Some(tls::server_config(certificate, key).map_err(Failure::configuration)?),
         _ => None,
     };
     let settings = Arc::new(smtp::Settings {
@@ -153,7 +153,15 @@ pub async fn gateway(configuration: &Configuration, keeper: Keeper) -> Result<()
         stop.clone(),
     ));
     if let Some(returns) = returns {
-        tasks.spawn(smtp::serve(returns, smtp::Door::Returns, settings, smtp_tls, Arc::clone(&gateway), clock, stop.clone()));
+        tasks.spawn(smtp::serve(
+            returns,
+            smtp::Door::Returns,
+            settings,
+            smtp_tls,
+            Arc::clone(&gateway),
+            clock,
+            stop.clone(),
+        ));
     }
     if let Some(health) = health {
         tasks.spawn(answer_health(health, queue, stop.clone()));
@@ -196,9 +204,7 @@ pub async fn portal(configuration: &Configuration, confinement: Confinement, kee
     }
     let stop = stop_signal(keeper)?;
     let tls = match (&configuration.portal.certificate, &configuration.portal.key) {
-        (Some(certificate), Some(key)) => {
-            Some(tls::server_config(certificate, key).map_err(Failure::configuration)?)
-        }
+        (Some(certificate), Some(key)) => Some(tls::server_config(certificate, key).map_err(Failure::configuration)?),
         _ => None,
     };
     let listener = listen(configuration.portal.listen).await?;

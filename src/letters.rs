@@ -67,7 +67,12 @@ impl LettersCommand {
                     } else {
                         println!(
                             "{}  {}  {:<11}  {}  {} -> {}",
-                            pickup.letter_id, pickup.pickup_id, pickup.state, time(pickup.created_at), pickup.sender, pickup.reader
+                            pickup.letter_id,
+                            pickup.pickup_id,
+                            pickup.state,
+                            time(pickup.created_at),
+                            pickup.sender,
+                            pickup.reader
                         );
                     }
                 }
@@ -91,7 +96,9 @@ impl LettersCommand {
             }
             Action::Withdraw { id } => {
                 let what = match find(&gateway, id).await?.first() {
-                    Some(pickup) if pickup.letter_id.to_string() == id.to_lowercase() => Withdrawal::Letter(pickup.letter_id),
+                    Some(pickup) if pickup.letter_id.to_string() == id.to_lowercase() => {
+                        Withdrawal::Letter(pickup.letter_id)
+                    }
                     Some(pickup) => Withdrawal::Pickup(pickup.pickup_id),
                     None => return Err(unknown(id)),
                 };

@@ -29,7 +29,14 @@ use crate::exit::Failure;
 #[command(name = "sealpost", version, about, long_about = None, max_term_width = 100)]
 struct Cli {
     /// The configuration file
-    #[arg(long, short, global = true, env = "SEALPOST_CONFIG", default_value = "/etc/sealpost/sealpost.toml", value_name = "FILE")]
+    #[arg(
+        long,
+        short,
+        global = true,
+        env = "SEALPOST_CONFIG",
+        default_value = "/etc/sealpost/sealpost.toml",
+        value_name = "FILE"
+    )]
     config: PathBuf,
     #[command(subcommand)]
     command: Command,

@@ -52,8 +52,8 @@ impl PolicyCommand {
 impl Test {
     fn run(&self, configuration: &Configuration) -> Result<(), Failure> {
         let policy = configuration.policy()?;
-        let bytes = std::fs::read(&self.mail)
-            .map_err(|cause| Failure::data(format!("{}: {cause}", self.mail.display())))?;
+        let bytes =
+            std::fs::read(&self.mail).map_err(|cause| Failure::data(format!("{}: {cause}", self.mail.display())))?;
         let from = ReversePath::Address(self.from.clone());
         let received = ReceivedMessage {
             queue_id: QueueId::random().map_err(Failure::system)?,

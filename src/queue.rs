@@ -105,7 +105,11 @@ async fn list(gateway: &Gateway, queue: &Queue, json: bool) -> Result<(), Failur
         } else {
             println!(
                 "{}  spooled       {:>9}  {}  attempts {}  {}",
-                waiting.queue_id, waiting.size, time(waiting.received_at), waiting.attempts, waiting.last_error
+                waiting.queue_id,
+                waiting.size,
+                time(waiting.received_at),
+                waiting.attempts,
+                waiting.last_error
             );
         }
     }
@@ -115,8 +119,16 @@ async fn list(gateway: &Gateway, queue: &Queue, json: bool) -> Result<(), Failur
         } else {
             println!(
                 "{}  {:<12}  {:>9}  {}  {} -> {}  {}  attempts {}  next {}  {}",
-                entry.queue_id, entry.kind.as_str(), entry.size, time(entry.created_at), sender(&entry), entry.recipient,
-                entry.state.as_str(), entry.attempts, time(entry.next_at), entry.last_reply
+                entry.queue_id,
+                entry.kind.as_str(),
+                entry.size,
+                time(entry.created_at),
+                sender(&entry),
+                entry.recipient,
+                entry.state.as_str(),
+                entry.attempts,
+                time(entry.next_at),
+                entry.last_reply
             );
         }
     }
@@ -131,7 +143,9 @@ async fn show(gateway: &Gateway, queue: &Queue, id: QueueId) -> Result<(), Failu
     let entries = queue.show(id).await?;
     let spooled: Vec<_> = gateway.spool().list().await?.into_iter().filter(|waiting| waiting.queue_id == id).collect();
     if entries.is_empty() && spooled.is_empty() {
-        return Err(Failure::usage(format!("{id}: nothing in the queue has this id; what was delivered is no longer here")));
+        return Err(Failure::usage(format!(
+            "{id}: nothing in the queue has this id; what was delivered is no longer here"
+        )));
     }
     for waiting in spooled {
         println!("message      {}", waiting.queue_id);

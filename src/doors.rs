@@ -96,7 +96,6 @@ pub async fn gateway(configuration: &Configuration, keeper: Keeper) -> Result<()
     let clock = Clock::system();
     let (gateway, queue) = parts::gateway(configuration, clock.clone()).await?;
     let gateway = Arc::new(gateway);
-    gateway.sweep().await?;
     queue.take_back().await?;
     gateway.spool().take_back().await?;
     let keyring = gateway.keyring();

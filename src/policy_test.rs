@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 
 use clap::{Args, Subcommand};
 
-use sealpost_gateway::message::ParsedMessage;
+use sealpost_gateway::message::{Author, ParsedMessage};
 use sealpost_gateway::policy::Treatment;
 use sealpost_gateway::smtp::{Client, Door, ReceivedMessage};
 use sealpost_gateway::{BodyType, Envelope, ReversePath};
@@ -72,8 +72,14 @@ impl Test {
             bytes: crlf(&bytes),
         };
         let parsed = ParsedMessage::parse(received).map_err(|refused| Failure::data(format!("refused: {refused}")))?;
+        let author = if configuration.inside.domains.iter().any(|domain| domain == self.from.domain()) {
+            Author::Inside
+        } else {
+            Author::Stranger
+        };
+        let facts = parsed.facts.said_by(author);
         for recipient in &self.to {
-            let judgement = policy.judge(&parsed.facts, &from, recipient);
+            let judgement = policy.judge(&facts, &from, recipient);
             let treatment = match judgement.treatment {
                 Treatment::Relay(_) => "relay",
                 Treatment::Hold => "hold",

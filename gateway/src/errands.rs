@@ -42,6 +42,8 @@ const MOST_REBINDS: i64 = 5;
 const RESEND_QUOTAS: [(i64, Time); 2] = [(1, 300), (5, 86_400)];
 /// Errands looked at in one go.
 const BATCH: i64 = 50;
+/// After trouble of our own, before anything else is tried.
+const TROUBLED: std::time::Duration = std::time::Duration::from_millis(500);
 /// Answers are kept so long after their errand is gone.
 const ANSWER_LIFETIME: Time = 86_400;
 
@@ -96,17 +98,28 @@ impl Gateway {
     async fn answer_one(&self, asked: Asked) {
         let errand_id = asked.errand_id;
         let kind = asked.errand.as_ref().map_or("unknown", Errand::kind);
+        let nothing = match &asked.errand {
+            Some(Errand::Code { .. }) => nobodys_code(self.clock.now()).map_err(StoreError::from),
+            Some(Errand::Reply { .. }) => Ok(Answer::Refused),
+            Some(Errand::Resend { .. } | Errand::Released { .. } | Errand::Opened { .. }) | None => Ok(Answer::Done),
+        };
         let answer = match AssertUnwindSafe(self.answer(asked)).catch_unwind().await.unwrap_or(Err(PANICKED)) {
             Ok(answer) => answer,
+            // It won't get better, and must not hold up the errands behind it.
+            Err(cause @ StoreError::Corrupt(_)) if let Ok(answer) = nothing => {
+                error!(%errand_id, kind, %cause, "an errand that can't be done: answered as if there were nothing to do");
+                answer
+            }
             // Our own trouble: the errand stays and is tried again, but not in a tight loop.
             Err(cause) => {
                 error!(%errand_id, kind, %cause, "an errand stays unanswered for now");
-                tokio::time::sleep(std::time::Duration::from_millis(500)).await;
+                tokio::time::sleep(TROUBLED).await;
                 return;
             }
         };
         if let Err(cause) = errands::reply(&self.stores.vault, errand_id, &answer, self.clock.now()).await {
             error!(%errand_id, kind, %cause, "an answer can't be written");
+            tokio::time::sleep(TROUBLED).await;
         }
     }
 

@@ -28,6 +28,8 @@ use crate::returns::about;
 const EVERY: Duration = Duration::from_secs(60);
 /// In seconds: a letter that nobody was notified of after so long never will be by the same attempt.
 const SWEEP_AFTER: Time = 3_600;
+/// In rounds of the jobs.
+const SWEEP_EVERY: u32 = 60;
 
 /// What can be withdrawn.
 #[derive(Clone, Copy, Debug)]
@@ -39,8 +41,9 @@ pub enum Withdrawal {
 }
 
 impl Gateway {
-    /// Runs the jobs that keep printed dates, until `stop`.
+    /// Runs the jobs that keep printed dates, and tidies up, until `stop`.
     pub async fn keep_dates(self: Arc<Self>, stop: CancellationToken) {
+        let mut rounds = (0..SWEEP_EVERY).cycle();
         while !stop.is_cancelled() {
             let now = self.clock.now();
             match AssertUnwindSafe(self.expire(now)).catch_unwind().await.unwrap_or(Err(PANICKED)) {
@@ -51,6 +54,15 @@ impl Gateway {
             if let Err(cause) = self.forget_old_errands(now).await {
                 error!(%cause, "old errands could not be forgotten");
             }
+            if let Err(cause) = self.forget_for_good().await {
+                error!(%cause, "what ended could not be forgotten");
+            }
+            // The vault is what the portal left of it: whatever is wrong there must not keep mail from going its way.
+            if rounds.next() == Some(0)
+                && let Err(cause) = self.sweep().await
+            {
+                error!(%cause, "what a crash left could not be swept");
+            }
             tokio::select! {
                 () = tokio::time::sleep(EVERY) => {}
                 () = stop.cancelled() => {}
@@ -60,33 +72,22 @@ impl Gateway {
 
     /// Destroys letters past their date; tells the sender of each that nobody had opened. Returns how many.
     pub async fn expire(&self, now: Time) -> Result<u64, StoreError> {
-        let mut count = 0;
-        for pickup in pickups::overdue(&self.stores.own, now).await? {
-            let unread = pickup.opened_at == 0;
-            let report = if unread {
-                let message_id = self.new_message_id()?;
-                let bytes = notify::expired(
-                    &self.letterhead,
-                    &about(&pickup),
-                    &message_id,
-                    self.letterhead.organisation.language,
-                    now,
-                )
-                .map_err(|_| StoreError::Corrupt("a report that can't be written"))?;
-                Some(self.queue.place(self.report(&pickup, bytes)).await?)
-            } else {
-                None
-            };
-            self.destroy(&pickup).await?;
-            let mut transaction = self.stores.own.begin().await?;
-            if pickups::end(&mut transaction, pickup.pickup_id, State::Expired).await?
-                && let Some(report) = report
-            {
-                self.queue.insert(&mut transaction, report).await?;
+        let (mut count, mut failed) = (0, 0);
+        loop {
+            let overdue = pickups::overdue(&self.stores.own, now, failed).await?;
+            if overdue.is_empty() {
+                break;
             }
-            self.queue.withdraw_notifications(&mut transaction, pickup.pickup_id).await?;
-            transaction.commit().await?;
-            count += 1;
+            for pickup in overdue {
+                match self.expire_one(&pickup, now).await {
+                    Ok(()) => count += 1,
+                    // Tried again in the next round; the others' dates are kept meanwhile.
+                    Err(cause) => {
+                        error!(pickup = %pickup.pickup_id, %cause, "a letter could not be expired");
+                        failed += 1;
+                    }
+                }
+            }
         }
         if count > 0 {
             self.queue.wake();
@@ -95,45 +96,83 @@ impl Gateway {
         Ok(count)
     }
 
+    async fn expire_one(&self, pickup: &Pickup, now: Time) -> Result<(), StoreError> {
+        let unread = pickup.opened_at == 0;
+        let report = if unread {
+            let message_id = self.new_message_id()?;
+            let language = self.letterhead.organisation.language;
+            let bytes = notify::expired(&self.letterhead, &about(pickup), &message_id, language, now)
+                .map_err(|_| StoreError::Corrupt("a report that can't be written"))?;
+            Some(self.queue.place(self.report(pickup, bytes)).await?)
+        } else {
+            None
+        };
+        self.destroy(pickup).await?;
+        let mut transaction = self.stores.own.begin().await?;
+        if pickups::end(&mut transaction, pickup.pickup_id, State::Expired).await?
+            && let Some(report) = report
+        {
+            self.queue.insert(&mut transaction, report).await?;
+        }
+        self.queue.withdraw_notifications(&mut transaction, pickup.pickup_id).await?;
+        transaction.commit().await?;
+        Ok(())
+    }
+
     /// Destroys a letter at once; notifications that still wait are not sent. Returns how many readers it was taken from.
     pub async fn withdraw(&self, what: Withdrawal) -> Result<u64, StoreError> {
-        let pickups = match what {
-            Withdrawal::Letter(letter) => pickups::of_letter(&self.stores.own, letter).await?,
-            Withdrawal::Pickup(pickup) => pickups::find(&self.stores.own, pickup).await?.into_iter().collect(),
+        let pickups: Vec<Pickup> = match what {
+            Withdrawal::Letter(letter) => {
+                // For all readers at one stroke, before anything is said about one of them.
+                letters::destroy(&self.stores.vault, &self.stores.vault_blobs, letter).await?;
+                pickups::of_letter(&self.stores.own, letter).await?
+            }
+            Withdrawal::Pickup(pickup) => {
+                let found = pickups::find(&self.stores.own, pickup).await?;
+                if let Some(pickup) = &found {
+                    self.destroy(pickup).await?;
+                }
+                found.into_iter().collect()
+            }
         };
         let mut count = 0;
+        let mut transaction = self.stores.own.begin().await?;
         for pickup in pickups {
-            if !pickup.state.lives() {
-                continue;
-            }
-            self.destroy(&pickup).await?;
-            let mut transaction = self.stores.own.begin().await?;
             if pickups::end(&mut transaction, pickup.pickup_id, State::Withdrawn).await? {
                 count += 1;
+                info!(pickup = %pickup.pickup_id, letter = %pickup.letter_id, "withdrawn");
             }
             self.queue.withdraw_notifications(&mut transaction, pickup.pickup_id).await?;
-            transaction.commit().await?;
-            info!(pickup = %pickup.pickup_id, letter = %pickup.letter_id, "withdrawn");
         }
+        transaction.commit().await?;
         self.stores.own.forget_deleted().await?;
         Ok(count)
     }
 
     /// Takes one reader's way out of the vault, and the letter with it if nobody else has one.
     async fn destroy(&self, pickup: &Pickup) -> Result<(), StoreError> {
-        let others = pickups::of_letter(&self.stores.own, pickup.letter_id)
-            .await?
-            .iter()
-            .any(|other| other.pickup_id != pickup.pickup_id && other.state.lives());
-        if others {
+        if pickups::others_read(&self.stores.own, pickup).await? {
             letters::end_pickup(&self.stores.vault, pickup.pickup_id).await
         } else {
             letters::destroy(&self.stores.vault, &self.stores.vault_blobs, pickup.letter_id).await
         }
     }
 
-    /// At a start: letters in the vault that the own store doesn't know were left by a crash between the two commits.
-    /// Young ones are left alone: another gateway may be about to commit them.
+    /// What ended letters may have left: notifications that were being delivered when they ended and came back, and traces
+    /// in write-ahead logs that somebody was reading.
+    async fn forget_for_good(&self) -> Result<(), StoreError> {
+        for pickup_id in pickups::ended_with_notifications(&self.stores.own).await? {
+            let mut transaction = self.stores.own.begin().await?;
+            self.queue.withdraw_notifications(&mut transaction, pickup_id).await?;
+            transaction.commit().await?;
+        }
+        self.spool.sweep_orphans().await?;
+        self.stores.own.forget_deleted().await?;
+        self.stores.vault.forget_deleted().await
+    }
+
+    /// Letters in the vault that the own store doesn't know were left by a crash between the two commits.
+    /// Young ones are left alone: somebody may be about to commit them.
     pub async fn sweep(&self) -> Result<(), StoreError> {
         let sealed_before = self.clock.now().saturating_sub(SWEEP_AFTER);
         let living = pickups::living_letters(&self.stores.own).await?;
@@ -154,7 +193,7 @@ impl Undeliverable for Gateway {
         transaction: &mut Transaction<'static, Any>,
         reply: &str,
     ) -> Result<(), StoreError> {
-        let Some(pickup) = pickups::find(&self.stores.own, pickup_id).await? else { return Ok(()) };
+        let Some(pickup) = pickups::find_within(transaction, pickup_id).await? else { return Ok(()) };
         if pickups::mark_undelivered(transaction, pickup_id).await? {
             let report = self.queue.place(self.undelivered_report(&pickup, reply)?).await?;
             self.queue.insert(transaction, report).await?;

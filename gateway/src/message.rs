@@ -32,7 +32,7 @@ use sealpost_vault::{EmailAddress, Time};
 use crate::rejection::Rejection;
 use crate::smtp::ReceivedMessage;
 
-pub use facts::{Facts, Protect, Sensitivity};
+pub use facts::{Author, Facts, Protect, Sensitivity};
 pub use outgoing::outgoing;
 pub use prepare::prepare;
 pub use subject::{Tag, without_tags};

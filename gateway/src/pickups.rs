@@ -202,6 +202,18 @@ pub async fn find(store: &Db, pickup_id: PickupId) -> Result<Option<Pickup>, Sto
     row.as_ref().map(from_row).transpose()
 }
 
+/// The same within a transaction: on PostgreSQL a second connection, asked for while the first is held, may not come.
+pub async fn find_within(
+    transaction: &mut Transaction<'static, Any>,
+    pickup_id: PickupId,
+) -> Result<Option<Pickup>, StoreError> {
+    let row = sqlx::query(concat!("select ", columns!(), " from pickups where pickup_id = $1"))
+        .bind(pickup_id.to_string())
+        .fetch_optional(&mut **transaction)
+        .await?;
+    row.as_ref().map(from_row).transpose()
+}
+
 /// By the token of its return address.
 pub async fn by_return_token(store: &Db, token: Token) -> Result<Option<Pickup>, StoreError> {
     let row = sqlx::query(concat!("select ", columns!(), " from pickups where return_token = $1"))
@@ -218,6 +230,30 @@ pub async fn of_letter(store: &Db, letter_id: LetterId) -> Result<Vec<Pickup>, S
         .fetch_all(store.reader())
         .await?;
     from_rows(rows)
+}
+
+/// Whether somebody else can still read this pickup's letter.
+pub async fn others_read(store: &Db, pickup: &Pickup) -> Result<bool, StoreError> {
+    let (others,): (i64,) = sqlx::query_as(
+        "select count(*) from pickups where letter_id = $1 and pickup_id <> $2
+         and state in ('notified', 'undelivered', 'released', 'opened')",
+    )
+    .bind(pickup.letter_id.to_string())
+    .bind(pickup.pickup_id.to_string())
+    .fetch_one(store.reader())
+    .await?;
+    Ok(others > 0)
+}
+
+/// Ended ones of which a notification still waits: it was being delivered when they ended, and came back.
+pub async fn ended_with_notifications(store: &Db) -> Result<Vec<PickupId>, StoreError> {
+    let rows: Vec<(String,)> = sqlx::query_as(
+        "select distinct q.pickup_id from queue q join pickups p on p.pickup_id = q.pickup_id
+         where q.kind = 'notification' and p.state in ('withdrawn', 'expired')",
+    )
+    .fetch_all(store.reader())
+    .await?;
+    rows.into_iter().map(|(id,)| id.parse().map_err(StoreError::from)).collect()
 }
 
 /// What a reader can still read, newest first, at most 50.
@@ -245,15 +281,16 @@ pub async fn list(store: &Db, limit: i64) -> Result<Vec<Pickup>, StoreError> {
     from_rows(rows)
 }
 
-/// Past their date and still living, oldest first, at most 100.
-pub async fn overdue(store: &Db, now: Time) -> Result<Vec<Pickup>, StoreError> {
+/// Past their date and still living, oldest first, at most 100 after the first `skipped`.
+pub async fn overdue(store: &Db, now: Time, skipped: i64) -> Result<Vec<Pickup>, StoreError> {
     let rows = sqlx::query(concat!(
         "select ",
         columns!(),
         " from pickups where expires_at <= $1 and state in ('notified', 'undelivered', 'released', 'opened')
-          order by expires_at, pickup_id limit 100"
+          order by expires_at, pickup_id limit 100 offset $2"
     ))
     .bind(now)
+    .bind(skipped)
     .fetch_all(store.reader())
     .await?;
     from_rows(rows)

@@ -31,7 +31,7 @@ use crate::addresses::{Own, ReplyDomain};
 use crate::conversations::{self, Conversation};
 use crate::envelope::ReversePath;
 use crate::keyring::Keyring;
-use crate::message::{Facts, ParsedMessage, outgoing, trace_header};
+use crate::message::{Author, Facts, ParsedMessage, outgoing, trace_header};
 use crate::notify::Letterhead;
 use crate::pickups;
 use crate::policy::{Policy, Treatment};
@@ -162,6 +162,7 @@ impl Gateway {
         let inside: Vec<String> = self.settings.inside_domains.clone();
         let parsed =
             self.heavily(move || ParsedMessage::parse(received)).await.map_err(|cause| temporary(&cause))??;
+        let said = parsed.facts.clone().said_by(self.author(&parsed.received));
         let mut decisions = Vec::with_capacity(parsed.received.envelope.recipients.len());
         for recipient in &parsed.received.envelope.recipients {
             decisions.push(match self.settings.reply_domain.recognise(recipient) {
@@ -180,7 +181,7 @@ impl Gateway {
                     Decision::Relay { recipient: recipient.clone(), clearance: crate::policy::Clearance::inside() }
                 }
                 None => {
-                    let judgement = policy.judge(&parsed.facts, &from, recipient);
+                    let judgement = policy.judge(&said, &from, recipient);
                     info!(
                         queue_id = %parsed.received.queue_id, rule = judgement.rule, treatment = ?judgement.treatment,
                         "judged"
@@ -200,6 +201,12 @@ impl Gateway {
             });
         }
         Ok(Judged { received: parsed.received, decisions })
+    }
+
+    /// Forwarded mail comes through the inner door as well: its envelope sender is a stranger's.
+    fn author(&self, received: &ReceivedMessage) -> Author {
+        let inside = received.envelope.reverse_path.address().is_some_and(|sender| self.is_inside(sender));
+        if inside && received.client.door == Door::Inside { Author::Inside } else { Author::Stranger }
     }
 
     /// The conversation behind a reply address, if this sender may write there.
@@ -256,16 +263,23 @@ impl Gateway {
         let held = self.hold(&parsed, decisions).await?;
         let returned = self.take_back(&parsed, decisions).await?;
         let mut placed = Vec::new();
-        for mail in relayed.into_iter().chain(held.notifications).chain(returned.reports) {
+        for mail in relayed.into_iter().chain(held.notifications) {
             placed.push(self.queue.place(mail).await?);
+        }
+        let mut reports = Vec::new();
+        for (pickup_id, report) in returned {
+            reports.push((pickup_id, self.queue.place(report).await?));
         }
         let mut transaction = self.stores.own.begin().await?;
         held.letters.record(&mut transaction, self.clock.now()).await?;
-        for pickup_id in returned.undelivered {
-            pickups::mark_undelivered(&mut transaction, pickup_id).await?;
-        }
         for mail in placed {
             self.queue.insert(&mut transaction, mail).await?;
+        }
+        for (pickup_id, report) in reports {
+            // Another bounce may have been faster: the sender is told once.
+            if pickups::mark_undelivered(&mut transaction, pickup_id).await? {
+                self.queue.insert(&mut transaction, report).await?;
+            }
         }
         self.spool.finish(&mut transaction, claimed).await?;
         transaction.commit().await?;

@@ -18,21 +18,14 @@ use crate::pipeline::Gateway;
 use crate::queue::{Kind, Mail, Route};
 use crate::spool::Decision;
 
-/// What returned mail comes to.
-#[derive(Default)]
-pub(crate) struct Returned {
-    pub undelivered: Vec<PickupId>,
-    pub reports: Vec<Mail>,
-}
-
 impl Gateway {
-    /// Looks at what came to return addresses.
+    /// Looks at what came to return addresses: which notifications failed, and what their senders are told.
     pub(crate) async fn take_back(
         &self,
         parsed: &ParsedMessage,
         decisions: &[Decision],
-    ) -> Result<Returned, StoreError> {
-        let mut returned = Returned::default();
+    ) -> Result<Vec<(PickupId, Mail)>, StoreError> {
+        let mut returned: Vec<(PickupId, Mail)> = Vec::new();
         for decision in decisions {
             let Decision::Returned { token } = decision else { continue };
             let Some(pickup) = pickups::by_return_token(&self.stores.own, *token).await? else { continue };
@@ -42,12 +35,12 @@ impl Gateway {
                 info!(%queue_id, pickup = %pickup.pickup_id, "came to a return address and is no report of a failure: dropped");
                 continue;
             };
-            if pickup.state != State::Notified || returned.undelivered.contains(&pickup.pickup_id) {
+            if pickup.state != State::Notified || returned.iter().any(|(known, _)| *known == pickup.pickup_id) {
                 continue;
             }
             info!(%queue_id, pickup = %pickup.pickup_id, "the notification was returned");
-            returned.reports.push(self.undelivered_report(&pickup, &diagnosis)?);
-            returned.undelivered.push(pickup.pickup_id);
+            let report = self.undelivered_report(&pickup, &diagnosis)?;
+            returned.push((pickup.pickup_id, report));
         }
         Ok(returned)
     }

@@ -11,7 +11,7 @@ use std::time::Duration;
 use serde::{Deserialize, Serialize};
 use sqlx::{Any, Transaction};
 
-use sealpost_vault::blobs::BlobStore;
+use sealpost_vault::blobs::{BlobStore, Placed};
 use sealpost_vault::clock::{Clock, Time};
 use sealpost_vault::db::{Db, Engine, StoreError, met};
 use sealpost_vault::id::{ConversationId, QueueId, Token, random};
@@ -26,6 +26,8 @@ use crate::smtp::{Client, ReceivedMessage};
 
 /// How long a worker may hold a message before another takes it.
 const LEASE: Time = 600;
+/// A blob without a row after so long is nobody's.
+const ORPHANED: Duration = Duration::from_secs(3_600);
 /// First and longest wait after a failed attempt.
 const RETRY: (Time, Time) = (30, 1_800);
 
@@ -102,6 +104,16 @@ impl Spool {
         .await
         .map_err(|_| StoreError::Corrupt("a message whose encryption panicked"))??;
         let placed = self.blobs.place(format!("spool/{queue_id}"), sealed).await?;
+        let blob_key = placed.blob_key.clone();
+        let inserted = self.insert(queue_id, placed).await;
+        if inserted.is_err() && matches!(self.is_named(&blob_key).await, Ok(false)) {
+            // Nothing is kept of what wasn't accepted. Where that can't be told, the sweep will.
+            let _ = self.blobs.delete(&blob_key).await;
+        }
+        inserted.map(|()| queue_id)
+    }
+
+    async fn insert(&self, queue_id: QueueId, placed: Placed) -> Result<(), StoreError> {
         let now = self.clock.now();
         sqlx::query(
             "insert into spool (queue_id, size, blob_key, sealed, received_at, attempts, next_at, claimed_until, claim, last_error)
@@ -115,7 +127,26 @@ impl Spool {
         .bind(now)
         .execute(self.store.writer())
         .await?;
-        Ok(queue_id)
+        Ok(())
+    }
+
+    async fn is_named(&self, blob_key: &str) -> Result<bool, StoreError> {
+        let (rows,): (i64,) = sqlx::query_as("select count(*) from spool where blob_key = $1")
+            .bind(blob_key)
+            .fetch_one(self.store.reader())
+            .await?;
+        Ok(rows > 0)
+    }
+
+    /// Deletes blobs that no row names: a process died before the row was written, or after it was deleted.
+    pub async fn sweep_orphans(&self) -> Result<(), StoreError> {
+        for blob_key in self.blobs.older_than("spool", ORPHANED).await? {
+            if !self.is_named(&blob_key).await? {
+                tracing::info!(blob_key, "swept: no message has it");
+                self.blobs.delete(&blob_key).await?;
+            }
+        }
+        Ok(())
     }
 
     /// The next message that is due, claimed for this worker.
@@ -175,7 +206,7 @@ impl Spool {
     /// Deletes what lay beside a finished row.
     pub async fn sweep(&self, claimed: &Claimed) {
         if let Err(error) = self.blobs.delete(&claimed.blob_key).await {
-            tracing::warn!(%error, "a finished message's blob stays until the next start");
+            tracing::warn!(%error, "a finished message's blob stays until it is swept");
         }
     }
 

@@ -261,11 +261,12 @@ pub async fn part(
     }
 }
 
-/// Letters sealed before `before` (reader: gateway): for its sweep of what a crash left behind.
+/// Letters sealed before `before` (reader: gateway): for its sweep of what a crash left behind. Rows whose id is no id were
+/// not written by the gateway, and stay.
 pub async fn older_than(db: &Db, before: Time) -> Result<Vec<LetterId>, StoreError> {
     let rows: Vec<(String,)> = sqlx::query_as("select letter_id from letters where created_at < $1")
         .bind(before)
         .fetch_all(db.reader())
         .await?;
-    rows.into_iter().map(|(id,)| id.parse().map_err(StoreError::from)).collect()
+    Ok(rows.into_iter().filter_map(|(id,)| id.parse().ok()).collect())
 }

@@ -34,13 +34,35 @@ pub struct Facts {
     pub sensitivity: Option<Sensitivity>,
     /// All values of `X-Sealpost-Protect`; see [`Facts::protection`].
     pub protect: Vec<Protect>,
-    /// Whether a machine wrote it: Auto-Submitted, Precedence, X-Auto-Response-Suppress, List-*.
+    /// Whether a machine wrote it: Auto-Submitted, Precedence, List-*.
     pub automatic: bool,
     /// Whether the MIME structure could be walked and decoded; if not, the mail is sealed whole.
     pub readable: bool,
 }
 
+/// Whose words a message's control headers and tags are.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Author {
+    /// A member of the organisation: the envelope says so, and it came through the inner door.
+    Inside,
+    /// Somebody else, whose mail is passed on.
+    Stranger,
+}
+
 impl Facts {
+    /// As far as they count: a stranger can neither ask for protection nor ask for none. `Sensitivity` is no word to us, and
+    /// stays.
+    pub fn said_by(mut self, author: Author) -> Self {
+        match author {
+            Author::Inside => {}
+            Author::Stranger => {
+                self.tags.clear();
+                self.protect.clear();
+            }
+        }
+        self
+    }
+
     /// The most protective of contradicting `X-Sealpost-Protect` values.
     pub fn protection(&self) -> Option<Protect> {
         self.protect.iter().copied().max()
@@ -183,12 +205,12 @@ fn protect(header: &Header<'_>, queue_id: &QueueId) -> Vec<Protect> {
     values
 }
 
-// RFC 3834 2, RFC 2076 3.9, RFC 2919, RFC 2369
+// RFC 3834 2, RFC 2076 3.9, RFC 2919, RFC 2369.
 fn is_automatic(header: &Header<'_>) -> bool {
     header.fields.iter().any(|field| match field.name.to_ascii_lowercase().as_str() {
         "auto-submitted" => field.word() != "no",
         "precedence" => matches!(field.word().as_str(), "bulk" | "junk" | "list"),
-        "x-auto-response-suppress" => true,
+        // X-Auto-Response-Suppress asks machines not to answer; people's mail programs ask that too.
         name => name.starts_with("list-"),
     })
 }

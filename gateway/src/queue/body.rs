@@ -6,6 +6,7 @@
 //! Security: the key is bound to the body's id; a body in another one's place doesn't open.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use sealpost_vault::StoreError;
 use sealpost_vault::id::QueueId;
@@ -16,6 +17,8 @@ use crate::keyring::{Keyring, KeyringError};
 
 /// Larger ones are sealed and opened off the async threads, in bytes.
 const QUICK: usize = 256 * 1024;
+/// A blob without a row after so long is nobody's.
+const ORPHANED: Duration = Duration::from_secs(3_600);
 
 pub(super) async fn seal(keyring: &Arc<Keyring>, id: QueueId, plain: Vec<u8>) -> Result<Vec<u8>, StoreError> {
     off_thread(keyring, plain, move |keyring, plain| keyring.spool_seal(&id, plain))
@@ -84,6 +87,16 @@ impl Queue {
         .await?;
         for (body_id, blob_key) in done {
             self.forget_body(&body_id, &blob_key).await?;
+        }
+        // Blobs that were placed, and whose row was never written.
+        for blob_key in self.blobs.older_than("outgoing", ORPHANED).await? {
+            let (rows,): (i64,) = sqlx::query_as("select count(*) from outgoing where blob_key = $1")
+                .bind(&blob_key)
+                .fetch_one(self.store.reader())
+                .await?;
+            if rows == 0 {
+                self.blobs.delete(&blob_key).await?;
+            }
         }
         Ok(())
     }

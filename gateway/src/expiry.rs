@@ -160,7 +160,7 @@ impl Gateway {
 
     /// What ended letters may have left: notifications that were being delivered when they ended and came back, and traces
     /// in write-ahead logs that somebody was reading.
-    async fn forget_for_good(&self) -> Result<(), StoreError> {
+    pub(crate) async fn forget_for_good(&self) -> Result<(), StoreError> {
         for pickup_id in pickups::ended_with_notifications(&self.stores.own).await? {
             let mut transaction = self.stores.own.begin().await?;
             self.queue.withdraw_notifications(&mut transaction, pickup_id).await?;

@@ -394,3 +394,6 @@ fn temporary(cause: &StoreError) -> Rejection {
     error!(%cause, "refused for now");
     Rejection::TEMPORARY
 }
+
+#[cfg(test)]
+mod tests;

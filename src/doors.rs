@@ -5,6 +5,7 @@
 
 use std::net::SocketAddr;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use axum::extract::State;
@@ -128,7 +129,7 @@ pub async fn gateway(configuration: &Configuration, keeper: Keeper) -> Result<()
     )
     .map_err(Failure::configuration)?;
 
-    let tasks = TaskTracker::new();
+    let tasks = Tasks::new(&stop);
     let bell = Listener::bind(&configuration.vault_directory(), bell::Door::Gateway);
     for _ in 0..configuration.gateway_settings().heavy.max(2) {
         tasks.spawn(Arc::clone(&gateway).work(stop.clone()));
@@ -167,14 +168,43 @@ pub async fn gateway(configuration: &Configuration, keeper: Keeper) -> Result<()
     }
     say_ready(keeper, "gateway");
     stop.cancelled().await;
-    wind_up(tasks).await;
-    Ok(())
+    tasks.wind_up().await
 }
 
-async fn wind_up(tasks: TaskTracker) {
-    tasks.close();
-    if tokio::time::timeout(PATIENCE, tasks.wait()).await.is_err() {
-        warn!("stopped before everything was finished; what was begun is taken up at the next start");
+/// What the gateway does at once. A part that ends before it is told to takes all with it: a gateway that takes mail and
+/// answers no errands would look alive, and whoever looks after it starts a whole one.
+struct Tasks {
+    tracker: TaskTracker,
+    stop: CancellationToken,
+    broken: Arc<AtomicBool>,
+}
+
+impl Tasks {
+    fn new(stop: &CancellationToken) -> Self {
+        Self { tracker: TaskTracker::new(), stop: stop.clone(), broken: Arc::default() }
+    }
+
+    fn spawn(&self, work: impl Future<Output = ()> + Send + 'static) {
+        let (work, stop, broken) = (tokio::spawn(work), self.stop.clone(), Arc::clone(&self.broken));
+        self.tracker.spawn(async move {
+            let ended = work.await;
+            if ended.is_err() || !stop.is_cancelled() {
+                error!("a part of the gateway ended by itself: all of it stops");
+                broken.store(true, Ordering::SeqCst);
+                stop.cancel();
+            }
+        });
+    }
+
+    async fn wind_up(self) -> Result<(), Failure> {
+        self.tracker.close();
+        if tokio::time::timeout(PATIENCE, self.tracker.wait()).await.is_err() {
+            warn!("stopped before everything was finished; what was begun is taken up at the next start");
+        }
+        if self.broken.load(Ordering::SeqCst) {
+            return Err(Failure::system("a part of the gateway ended by itself"));
+        }
+        Ok(())
     }
 }
 
@@ -226,4 +256,25 @@ pub async fn portal(configuration: &Configuration, confinement: Confinement, kee
     )
     .await
     .map_err(Failure::unavailable)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn a_part_that_ends_by_itself_stops_the_others() {
+        let stop = CancellationToken::new();
+        let tasks = Tasks::new(&stop);
+        tasks.spawn(stop.clone().cancelled_owned());
+        tasks.spawn(async { panic!("as the test wants") });
+        stop.cancelled().await;
+        assert!(tasks.wind_up().await.is_err());
+
+        let stop = CancellationToken::new();
+        let tasks = Tasks::new(&stop);
+        tasks.spawn(stop.clone().cancelled_owned());
+        stop.cancel();
+        assert!(tasks.wind_up().await.is_ok());
+    }
 }

@@ -26,7 +26,8 @@ use sealpost_vault::letters::publish_certificate;
 
 use crate::configuration::Configuration;
 use crate::exit::Failure;
-use crate::{parts, sandbox, tls};
+use crate::sandbox::Confined;
+use crate::{parts, tls};
 
 /// How long a graceful stop may take.
 const PATIENCE: Duration = Duration::from_secs(40);
@@ -69,7 +70,9 @@ pub fn stop_signal(keeper: Keeper) -> Result<CancellationToken, Failure> {
 }
 
 async fn listen(address: SocketAddr) -> Result<TcpListener, Failure> {
-    TcpListener::bind(address).await.map_err(|cause| Failure::unavailable(format!("can't listen on {address}: {cause}")))
+    TcpListener::bind(address)
+        .await
+        .map_err(|cause| Failure::unavailable(format!("can't listen on {address}: {cause}")))
 }
 
 fn say_ready(keeper: Keeper, door: &str) {
@@ -100,9 +103,7 @@ pub async fn gateway(configuration: &Configuration, keeper: Keeper) -> Result<()
     publish_certificate(gateway.vault(), &keyring.fingerprint_hex(), &keyring.certificate(), clock.now()).await?;
 
     let smtp_tls = match (&configuration.smtp.certificate, &configuration.smtp.key) {
-        (Some(certificate), Some(key)) => {
-            Some(tls::server_config(certificate, key).map_err(Failure::configuration)?)
-        }
+        (Some(certificate), Some(key)) => Some(tls::server_config(certificate, key).map_err(Failure::configuration)?),
         _ => None,
     };
     let settings = Arc::new(smtp::Settings {
@@ -152,7 +153,15 @@ pub async fn gateway(configuration: &Configuration, keeper: Keeper) -> Result<()
         stop.clone(),
     ));
     if let Some(returns) = returns {
-        tasks.spawn(smtp::serve(returns, smtp::Door::Returns, settings, smtp_tls, Arc::clone(&gateway), clock, stop.clone()));
+        tasks.spawn(smtp::serve(
+            returns,
+            smtp::Door::Returns,
+            settings,
+            smtp_tls,
+            Arc::clone(&gateway),
+            clock,
+            stop.clone(),
+        ));
     }
     if let Some(health) = health {
         tasks.spawn(answer_health(health, queue, stop.clone()));
@@ -189,12 +198,10 @@ async fn answer_health(listener: TcpListener, queue: Queue, stop: CancellationTo
 }
 
 /// Runs the portal until it is told to stop, locked out of everything but the vault.
-pub async fn portal(configuration: &Configuration, keeper: Keeper) -> Result<(), Failure> {
+pub async fn portal(configuration: &Configuration, keeper: Keeper, _confined: Confined) -> Result<(), Failure> {
     let stop = stop_signal(keeper)?;
     let tls = match (&configuration.portal.certificate, &configuration.portal.key) {
-        (Some(certificate), Some(key)) => {
-            Some(tls::server_config(certificate, key).map_err(Failure::configuration)?)
-        }
+        (Some(certificate), Some(key)) => Some(tls::server_config(certificate, key).map_err(Failure::configuration)?),
         _ => None,
     };
     let listener = listen(configuration.portal.listen).await?;
@@ -202,7 +209,6 @@ pub async fn portal(configuration: &Configuration, keeper: Keeper) -> Result<(),
         organisation: configuration.organisation.clone(),
         proxies: configuration.portal.proxies.clone(),
     };
-    sandbox::confine_portal(configuration)?;
     let vault = Db::connect(&configuration.vault_url(), Schema::Vault).await?;
     let blobs = configuration.vault_blobs()?;
     say_ready(keeper, "portal");

@@ -17,7 +17,7 @@ mod sandbox;
 mod serve;
 mod tls;
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
@@ -60,28 +60,34 @@ enum Command {
 }
 
 fn main() -> ExitCode {
-    let cli = Cli::parse();
-    logging::start(matches!(cli.command, Command::Serve(_) | Command::Demo(_)));
-    let runtime = match tokio::runtime::Builder::new_multi_thread().enable_all().build() {
-        Ok(runtime) => runtime,
-        Err(cause) => return Failure::system(cause).report(),
-    };
-    let config = cli.config;
-    let outcome = runtime.block_on(async {
-        match cli.command {
-            Command::Init(init) => init.run(&config),
-            Command::Serve(serve) => serve.run(&config).await,
-            Command::Demo(demo) => demo.run().await,
-            Command::Policy(policy) => policy.run(&config),
-            Command::Queue(queue) => queue.run(&config).await,
-            Command::Letters(letters) => letters.run(&config).await,
-            Command::CheckConfig => check_config::run(&config),
-        }
-    });
-    // Work that still blocks (a long decryption) doesn't keep a finished program from ending.
-    runtime.shutdown_timeout(std::time::Duration::from_secs(5));
-    match outcome {
+    let Cli { config, command } = Cli::parse();
+    logging::start(matches!(command, Command::Serve(_) | Command::Demo(_)));
+    match obey(command, &config) {
         Ok(()) => ExitCode::SUCCESS,
         Err(failure) => failure.report(),
     }
+}
+
+fn obey(command: Command, config: &Path) -> Result<(), Failure> {
+    match command {
+        Command::Init(init) => init.run(config),
+        Command::Serve(serve) => {
+            // The portal's process gives up its rights while it has one thread; the runtime starts more.
+            let fit = serve.fit(config)?;
+            on_runtime(fit.run())
+        }
+        Command::Demo(demo) => on_runtime(demo.run()),
+        Command::Policy(policy) => policy.run(config),
+        Command::Queue(queue) => on_runtime(queue.run(config)),
+        Command::Letters(letters) => on_runtime(letters.run(config)),
+        Command::CheckConfig => check_config::run(config),
+    }
+}
+
+fn on_runtime(work: impl Future<Output = Result<(), Failure>>) -> Result<(), Failure> {
+    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build().map_err(Failure::system)?;
+    let outcome = runtime.block_on(work);
+    // Work that still blocks (a long decryption) doesn't keep a finished program from ending.
+    runtime.shutdown_timeout(std::time::Duration::from_secs(5));
+    outcome
 }

@@ -21,6 +21,7 @@ use crate::configuration::Configuration;
 use crate::doors::{self, Keeper};
 use crate::exit::Failure;
 use crate::parts;
+use crate::sandbox::{self, Confined};
 
 #[derive(Args)]
 pub struct Serve {
@@ -54,14 +55,40 @@ const AGAIN: (Duration, Duration) = (Duration::from_millis(500), Duration::from_
 /// A door that was open this long starts with the first wait again.
 const STEADY: Duration = Duration::from_secs(60);
 
+/// A process that is fit for what it is to run.
+pub struct Fit {
+    configuration: Configuration,
+    keeper: Keeper,
+    role: Role,
+}
+
+enum Role {
+    Both,
+    Gateway,
+    Portal(Confined),
+}
+
 impl Serve {
-    pub async fn run(&self, config: &Path) -> Result<(), Failure> {
+    /// Reads the configuration, and gives up what this process must not have. Called before there is a second thread.
+    pub fn fit(&self, config: &Path) -> Result<Fit, Failure> {
         let configuration = Configuration::load(config)?;
+        let role = match self.door {
+            None => Role::Both,
+            Some(Door::Gateway) => Role::Gateway,
+            Some(Door::Portal) => Role::Portal(sandbox::confine_portal(&configuration)?),
+        };
         let keeper = if self.supervised { Keeper::Supervisor } else { Keeper::Nobody };
-        match self.door {
-            Some(Door::Gateway) => doors::gateway(&configuration, keeper).await,
-            Some(Door::Portal) => doors::portal(&configuration, keeper).await,
-            None => {
+        Ok(Fit { configuration, keeper, role })
+    }
+}
+
+impl Fit {
+    pub async fn run(self) -> Result<(), Failure> {
+        let Self { configuration, keeper, role } = self;
+        match role {
+            Role::Gateway => doors::gateway(&configuration, keeper).await,
+            Role::Portal(confined) => doors::portal(&configuration, keeper, confined).await,
+            Role::Both => {
                 let stop = doors::stop_signal(Keeper::Nobody)?;
                 both(&configuration, stop, || {
                     doors::tell_systemd(&[sd_notify::NotifyState::Ready]);

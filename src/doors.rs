@@ -99,6 +99,7 @@ pub async fn gateway(configuration: &Configuration, keeper: Keeper) -> Result<()
     gateway.sweep().await?;
     queue.take_back().await?;
     gateway.spool().take_back().await?;
+    gateway.spool().sweep_orphans().await?;
     let keyring = gateway.keyring();
     publish_certificate(gateway.vault(), &keyring.fingerprint_hex(), &keyring.certificate(), clock.now()).await?;
 

@@ -249,20 +249,29 @@ impl Gateway {
         let relayed = self.relay(&parsed, decisions).await?;
         let held = self.hold(&parsed, decisions).await?;
         let returned = self.take_back(&parsed, decisions).await?;
-        let mut placed = Vec::new();
-        for mail in relayed.into_iter().chain(held.notifications).chain(returned.reports) {
-            placed.push(self.queue.place(mail).await?);
+        let mails = relayed.into_iter().chain(held.notifications).chain(returned.reports);
+        let placed = self.queue.place_all(mails).await?;
+        let blobs: Vec<String> = placed.iter().map(|mail| mail.blob_key().to_owned()).collect();
+        let ready = async {
+            let mut transaction = self.stores.own.begin().await?;
+            held.letters.record(&mut transaction, self.clock.now()).await?;
+            for pickup_id in returned.undelivered {
+                pickups::mark_undelivered(&mut transaction, pickup_id).await?;
+            }
+            for mail in placed {
+                self.queue.insert(&mut transaction, mail).await?;
+            }
+            self.spool.finish(&mut transaction, claimed).await?;
+            Ok(transaction)
+        };
+        match ready.await {
+            // A commit that fails may have happened all the same: its blobs stay, and are swept if it hasn't.
+            Ok(transaction) => transaction.commit().await?,
+            Err(cause) => {
+                self.queue.forget_unqueued(&blobs).await;
+                return Err(cause);
+            }
         }
-        let mut transaction = self.stores.own.begin().await?;
-        held.letters.record(&mut transaction, self.clock.now()).await?;
-        for pickup_id in returned.undelivered {
-            pickups::mark_undelivered(&mut transaction, pickup_id).await?;
-        }
-        for mail in placed {
-            self.queue.insert(&mut transaction, mail).await?;
-        }
-        self.spool.finish(&mut transaction, claimed).await?;
-        transaction.commit().await?;
         self.queue.wake();
         Ok(())
     }

@@ -11,7 +11,7 @@ use std::time::Duration;
 use serde::{Deserialize, Serialize};
 use sqlx::{Any, Transaction};
 
-use sealpost_vault::blobs::BlobStore;
+use sealpost_vault::blobs::{BlobStore, Placed};
 use sealpost_vault::clock::{Clock, Time};
 use sealpost_vault::db::{Db, Engine, StoreError, met};
 use sealpost_vault::id::{ConversationId, QueueId, Token, random};
@@ -26,6 +26,12 @@ use crate::smtp::{Client, ReceivedMessage};
 
 /// How long a worker may hold a message before another takes it.
 const LEASE: Time = 600;
+/// After this long, a blob without a row isn't on its way into one.
+const ORPHANED: Time = 3_600;
+/// How often, and with which pause, a failed attempt that couldn't be written down is written again: until then the lease
+/// keeps the message from being tried.
+const FAIL_TRIES: u32 = 60;
+const FAIL_PAUSE: Duration = Duration::from_secs(1);
 /// First and longest wait after a failed attempt.
 const RETRY: (Time, Time) = (30, 1_800);
 
@@ -102,6 +108,15 @@ impl Spool {
         .await
         .map_err(|_| StoreError::Corrupt("a message whose encryption panicked"))??;
         let placed = self.blobs.place(format!("spool/{queue_id}"), sealed).await?;
+        let blob_key = placed.blob_key.clone();
+        if let Err(error) = self.insert(queue_id, placed).await {
+            self.take_out(queue_id, &blob_key).await;
+            return Err(error);
+        }
+        Ok(queue_id)
+    }
+
+    async fn insert(&self, queue_id: QueueId, placed: Placed) -> Result<(), StoreError> {
         let now = self.clock.now();
         sqlx::query(
             "insert into spool (queue_id, size, blob_key, sealed, received_at, attempts, next_at, claimed_until, claim, last_error)
@@ -115,7 +130,33 @@ impl Spool {
         .bind(now)
         .execute(self.store.writer())
         .await?;
-        Ok(queue_id)
+        Ok(())
+    }
+
+    /// What could not be committed must not take the room that was too little. On PostgreSQL a lost connection leaves it
+    /// open whether the row is there: then the blob stays, and is swept if it isn't.
+    async fn take_out(&self, queue_id: QueueId, blob_key: &str) {
+        if blob_key.is_empty() || self.store.engine() != Engine::Sqlite {
+            return;
+        }
+        if let Err(error) = self.blobs.delete(blob_key).await {
+            tracing::warn!(%queue_id, %error, "the blob of a refused message stays until it is swept");
+        }
+    }
+
+    /// Deletes blobs without a row that are old enough not to be on their way into one.
+    pub async fn sweep_orphans(&self) -> Result<(), StoreError> {
+        for blob in self.blobs.older_than("spool", self.clock.now().saturating_sub(ORPHANED)).await? {
+            let named: Option<(i64,)> = sqlx::query_as("select size from spool where blob_key = $1")
+                .bind(&blob)
+                .fetch_optional(self.store.reader())
+                .await?;
+            if named.is_none() {
+                tracing::info!(blob, "a spooled blob without a row is deleted");
+                self.blobs.delete(&blob).await?;
+            }
+        }
+        Ok(())
     }
 
     /// The next message that is due, claimed for this worker.
@@ -175,9 +216,19 @@ impl Spool {
         }
     }
 
-    /// Ends a claim without success: the message is tried again later.
+    /// Ends a claim without success: the message is tried again later. Insists while the store is away.
     pub async fn fail(&self, claimed: &Claimed, cause: &str) -> Result<(), StoreError> {
-        self.put_off(claimed.judged.received.queue_id, &claimed.claim, claimed.attempts, cause).await
+        let queue_id = claimed.judged.received.queue_id;
+        for _ in 1..FAIL_TRIES {
+            match self.put_off(queue_id, &claimed.claim, claimed.attempts, cause).await {
+                Err(error @ (StoreError::Database(_) | StoreError::File(_))) => {
+                    tracing::warn!(%queue_id, %error, "a failed attempt could not be written down yet");
+                    tokio::time::sleep(FAIL_PAUSE).await;
+                }
+                ended => return ended,
+            }
+        }
+        self.put_off(queue_id, &claimed.claim, claimed.attempts, cause).await
     }
 
     async fn put_off(&self, queue_id: QueueId, claim: &str, attempts: i64, cause: &str) -> Result<(), StoreError> {

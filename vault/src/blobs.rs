@@ -7,8 +7,10 @@ use std::path::Path;
 use std::sync::Arc;
 
 use object_store::local::LocalFileSystem;
-use object_store::{ObjectStore, ObjectStoreExt, PutPayload, path::Path as Key};
+use futures::TryStreamExt as _;
+use object_store::{ObjectMeta, ObjectStore, ObjectStoreExt, PutPayload, path::Path as Key};
 
+use crate::clock::Time;
 use crate::db::StoreError;
 
 /// Largest content kept in a row, in bytes.
@@ -74,6 +76,13 @@ impl BlobStore {
             return Ok(None);
         }
         Ok(Some(found.bytes().await?.to_vec()))
+    }
+
+    /// Keys below `directory` that were written before `moment`: what may have lost its row.
+    pub async fn older_than(&self, directory: &str, moment: Time) -> Result<Vec<String>, StoreError> {
+        let found: Vec<ObjectMeta> = self.0.list(Some(&Key::from(directory))).try_collect().await?;
+        let old = found.into_iter().filter(|blob| blob.last_modified.timestamp() < moment);
+        Ok(old.map(|blob| blob.location.to_string()).collect())
     }
 
     /// Deletes a blob; one that is gone already is fine.

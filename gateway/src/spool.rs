@@ -6,6 +6,7 @@
 //!
 //! Security: nothing of a spooled message is in clear on disk but its size and time.
 
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
@@ -17,8 +18,6 @@ use sealpost_vault::db::{Db, Engine, StoreError, met};
 use sealpost_vault::id::{ConversationId, QueueId, Token, random};
 use sealpost_vault::{EmailAddress, Identity};
 
-use std::sync::Arc;
-
 use crate::envelope::Envelope;
 use crate::keyring::Keyring;
 use crate::policy::Clearance;
@@ -28,10 +27,6 @@ use crate::smtp::{Client, ReceivedMessage};
 const LEASE: Time = 600;
 /// After this long, a blob without a row isn't on its way into one.
 const ORPHANED: Time = 3_600;
-/// How often, and with which pause, a failed attempt that couldn't be written down is written again: until then the lease
-/// keeps the message from being tried.
-const FAIL_TRIES: u32 = 60;
-const FAIL_PAUSE: Duration = Duration::from_secs(1);
 /// First and longest wait after a failed attempt.
 const RETRY: (Time, Time) = (30, 1_800);
 
@@ -90,11 +85,13 @@ pub struct Spool {
     blobs: BlobStore,
     keyring: Arc<Keyring>,
     clock: Clock,
+    /// Claims that could not be ended, or of which the store didn't say whether they were made: their leases are long.
+    adrift: Arc<Mutex<Vec<String>>>,
 }
 
 impl Spool {
     pub fn new(store: Db, blobs: BlobStore, keyring: Arc<Keyring>, clock: Clock) -> Self {
-        Self { store, blobs, keyring, clock }
+        Self { store, blobs, keyring, clock, adrift: Arc::default() }
     }
 
     /// Puts a message on stable storage. When this returns `Ok`, it is ours.
@@ -161,9 +158,10 @@ impl Spool {
 
     /// The next message that is due, claimed for this worker.
     pub async fn claim(&self) -> Result<Option<Claimed>, StoreError> {
+        self.give_back().await?;
         let now = self.clock.now();
         let claim = QueueId::from_bytes(random()?).to_string();
-        let row: Option<(String, i64, String, Vec<u8>)> = sqlx::query_as(
+        let claiming: Result<Option<(String, i64, String, Vec<u8>)>, sqlx::Error> = sqlx::query_as(
             "update spool set claimed_until = $1, claim = $2, attempts = attempts + 1
              where queue_id in (select queue_id from spool where next_at <= $3 and claimed_until < $3 order by next_at limit 1)
                and next_at <= $3 and claimed_until < $3
@@ -173,7 +171,8 @@ impl Spool {
         .bind(&claim)
         .bind(now)
         .fetch_optional(self.store.writer())
-        .await?;
+        .await;
+        let row = claiming.inspect_err(|_| self.adrift().push(claim.clone()))?;
         let Some((id, attempts, blob_key, in_row)) = row else { return Ok(None) };
         let queue_id: QueueId = id.parse()?;
         match self.open(queue_id, &blob_key, in_row).await {
@@ -200,7 +199,11 @@ impl Spool {
     }
 
     /// Ends a claim with success, inside the transaction that queued the result. Delete the blob afterwards with [`Spool::sweep`].
-    pub async fn finish(&self, transaction: &mut Transaction<'static, Any>, claimed: &Claimed) -> Result<(), StoreError> {
+    pub async fn finish(
+        &self,
+        transaction: &mut Transaction<'static, Any>,
+        claimed: &Claimed,
+    ) -> Result<(), StoreError> {
         let done = sqlx::query("delete from spool where queue_id = $1 and claim = $2")
             .bind(claimed.judged.received.queue_id.to_string())
             .bind(&claimed.claim)
@@ -216,19 +219,29 @@ impl Spool {
         }
     }
 
-    /// Ends a claim without success: the message is tried again later. Insists while the store is away.
+    /// Ends a claim without success: the message is tried again later, or at once when a store that is away comes back.
     pub async fn fail(&self, claimed: &Claimed, cause: &str) -> Result<(), StoreError> {
-        let queue_id = claimed.judged.received.queue_id;
-        for _ in 1..FAIL_TRIES {
-            match self.put_off(queue_id, &claimed.claim, claimed.attempts, cause).await {
-                Err(error @ (StoreError::Database(_) | StoreError::File(_))) => {
-                    tracing::warn!(%queue_id, %error, "a failed attempt could not be written down yet");
-                    tokio::time::sleep(FAIL_PAUSE).await;
-                }
-                ended => return ended,
-            }
+        let ended = self.put_off(claimed.judged.received.queue_id, &claimed.claim, claimed.attempts, cause).await;
+        if ended.is_err() {
+            self.adrift().push(claimed.claim.clone());
         }
-        self.put_off(queue_id, &claimed.claim, claimed.attempts, cause).await
+        ended
+    }
+
+    fn adrift(&self) -> MutexGuard<'_, Vec<String>> {
+        self.adrift.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Ends the claims that nobody works on.
+    async fn give_back(&self) -> Result<(), StoreError> {
+        loop {
+            let Some(claim) = self.adrift().last().cloned() else { return Ok(()) };
+            sqlx::query("update spool set claimed_until = 0, claim = '' where claim = $1")
+                .bind(&claim)
+                .execute(self.store.writer())
+                .await?;
+            self.adrift().retain(|other| *other != claim);
+        }
     }
 
     async fn put_off(&self, queue_id: QueueId, claim: &str, attempts: i64, cause: &str) -> Result<(), StoreError> {

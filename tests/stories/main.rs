@@ -13,6 +13,8 @@
 )]
 
 mod browser;
+mod certificates;
+mod disk;
 mod http;
 mod maildir;
 mod node;
@@ -35,3 +37,6 @@ mod endings;
 mod links;
 mod main_job;
 mod relaying;
+mod crashes;
+mod encryption;
+mod trouble;

@@ -78,7 +78,7 @@ async fn kill_nine_loses_nothing() {
         accepted.push((n, recipient));
         // in the middle of whatever it is doing
         if n % 10 == 9 {
-            world.sealpost.kill();
+            world.sealpost.kill().await;
             world.sealpost.open().await;
         }
     }

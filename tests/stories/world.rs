@@ -26,7 +26,7 @@ pub struct World {
     pub front: Postfix,
     pub behind: Postfix,
     submission: u16,
-    _postgres: Option<Postgres>,
+    pub postgres: Option<Postgres>,
     pub scratch: Scratch,
 }
 
@@ -37,11 +37,16 @@ impl World {
 
     /// With more lines of configuration.
     pub async fn with(database: Database, more: &str) -> Self {
+        Self::set_up(database, |setup, _| setup.more = more.to_owned()).await
+    }
+
+    /// With another set-up.
+    pub async fn set_up(database: Database, change: impl FnOnce(&mut Setup, &Scratch)) -> Self {
         let scratch = Scratch::new();
         let (submission, back) = front_ports();
         let outside = ports::free();
         let mut setup = Setup::between(back, outside);
-        setup.more = more.to_owned();
+        change(&mut setup, &scratch);
         let postgres = match database {
             Database::Sqlite => None,
             Database::Postgres => Some(Postgres::start(&scratch).await),
@@ -60,7 +65,7 @@ impl World {
         )
         .await;
         let sealpost = Sealpost::start(&scratch, setup).await;
-        Self { sealpost, front, behind, submission, _postgres: postgres, scratch }
+        Self { sealpost, front, behind, submission, postgres, scratch }
     }
 
     /// Somebody inside sends a mail through the organisation's server.

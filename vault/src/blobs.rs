@@ -6,8 +6,8 @@
 use std::path::Path;
 use std::sync::Arc;
 
-use object_store::local::LocalFileSystem;
 use futures::TryStreamExt as _;
+use object_store::local::LocalFileSystem;
 use object_store::{ObjectMeta, ObjectStore, ObjectStoreExt, PutPayload, path::Path as Key};
 
 use crate::clock::Time;

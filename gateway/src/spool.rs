@@ -161,7 +161,7 @@ impl Spool {
         self.give_back().await?;
         let now = self.clock.now();
         let claim = QueueId::from_bytes(random()?).to_string();
-        let claiming: Result<Option<(String, i64, String, Vec<u8>)>, sqlx::Error> = sqlx::query_as(
+        let row: Option<(String, i64, String, Vec<u8>)> = sqlx::query_as(
             "update spool set claimed_until = $1, claim = $2, attempts = attempts + 1
              where queue_id in (select queue_id from spool where next_at <= $3 and claimed_until < $3 order by next_at limit 1)
                and next_at <= $3 and claimed_until < $3
@@ -171,8 +171,8 @@ impl Spool {
         .bind(&claim)
         .bind(now)
         .fetch_optional(self.store.writer())
-        .await;
-        let row = claiming.inspect_err(|_| self.adrift().push(claim.clone()))?;
+        .await
+        .inspect_err(|_| self.adrift().push(claim.clone()))?;
         let Some((id, attempts, blob_key, in_row)) = row else { return Ok(None) };
         let queue_id: QueueId = id.parse()?;
         match self.open(queue_id, &blob_key, in_row).await {

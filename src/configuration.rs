@@ -218,10 +218,11 @@ impl Configuration {
             &mut self.portal.certificate,
             &mut self.portal.key,
             &mut self.policy.file,
-        ] {
-            if let Some(path) = path {
-                resolve(path);
-            }
+        ]
+        .into_iter()
+        .flatten()
+        {
+            resolve(path);
         }
         if !self.organisation.logo.is_empty() {
             let mut logo = PathBuf::from(&self.organisation.logo);
@@ -253,10 +254,9 @@ impl Configuration {
         self.mail.reply_domain = reply_domain;
         domain_of(&self.smtp.hostname)
             .map_err(|_| wrong(format!("smtp.hostname: {:?} is no host name", self.smtp.hostname)))?;
-        for (name, certificate, key) in [
-            ("smtp", &self.smtp.certificate, &self.smtp.key),
-            ("portal", &self.portal.certificate, &self.portal.key),
-        ] {
+        for (name, certificate, key) in
+            [("smtp", &self.smtp.certificate, &self.smtp.key), ("portal", &self.portal.certificate, &self.portal.key)]
+        {
             if certificate.is_some() != key.is_some() {
                 return Err(wrong(format!("{name}.certificate and {name}.key go together")));
             }

@@ -16,7 +16,8 @@ use crate::configuration::Configuration;
 use crate::exit::Failure;
 
 /// What a process needs to resolve names and check certificates.
-const SYSTEM: [&str; 6] = ["/etc/resolv.conf", "/etc/hosts", "/etc/nsswitch.conf", "/etc/ssl", "/usr/share/ca-certificates", "/dev/urandom"];
+const SYSTEM: [&str; 6] =
+    ["/etc/resolv.conf", "/etc/hosts", "/etc/nsswitch.conf", "/etc/ssl", "/usr/share/ca-certificates", "/dev/urandom"];
 
 /// Confines this process, and whatever it would start, for good.
 pub fn confine_portal(configuration: &Configuration) -> Result<(), Failure> {

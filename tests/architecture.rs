@@ -222,8 +222,11 @@ fn unescaped(text: &str) -> bool {
 
 #[test]
 fn no_template_prints_unescaped() {
-    let all = files(&["templates", "src", "gateway", "portal", "texts"], &[".html", ".txt", ".rs", ".xml"]);
-    let open = all.into_iter().filter(|path| unescaped(&read(path)));
+    let templates = files(&["templates"], &[".html", ".txt", ".xml", ".subject"]);
+    assert!(templates.len() > 10, "the templates aren't where they are looked for");
+    // In Rust, `|x| safe(x)` is a closure; there, only the attribute that names a template can switch escaping off.
+    let sources = sources().into_iter().filter(|path| read(path).replace(' ', "").contains("escape=\"none\""));
+    let open = templates.into_iter().filter(|path| unescaped(&read(path))).chain(sources);
     let open = open.filter(|path| !UNESCAPED.contains(&path.to_string_lossy().as_ref()));
     assert_none(&open.map(|path| path.display().to_string()).collect::<Vec<_>>());
 }

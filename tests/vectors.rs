@@ -155,7 +155,8 @@ fn the_gateway_believes_the_receipt_and_opens_the_reply() {
     let (vectors, keyring) = (Vectors::load(), keyring());
     let (voice, slip) = (vectors.voice(), vectors.base64("/slip/packet"));
     let believed = |mac: &[u8]| {
-        verify_opened(&keyring, &voice, vectors.pickup(), vectors.letter(), &vectors.reader(), &slip, mac).is_ok()
+        let hash = sha256(&slip);
+        verify_opened(&keyring, &voice, vectors.pickup(), vectors.letter(), &vectors.reader(), &hash, mac).is_ok()
     };
     assert!(believed(&vectors.hex("/opened/mac")));
     assert!(!believed(&vectors.hex("/reply/mac")));

@@ -163,11 +163,9 @@ impl Gateway {
                         conversations::continued(&self.stores.own, references, sender, &identity).await?;
                     Reader { identity, delivery: recipient.clone(), conversation }
                 }
-                Decision::Continue { conversation, reader, recipient } => Reader {
-                    identity: reader.clone(),
-                    delivery: recipient.clone(),
-                    conversation: Some(*conversation),
-                },
+                Decision::Continue { conversation, reader, recipient } => {
+                    Reader { identity: reader.clone(), delivery: recipient.clone(), conversation: Some(*conversation) }
+                }
                 Decision::Relay { .. } | Decision::Returned { .. } | Decision::Drop => continue,
             };
             if !readers.iter().any(|known| known.identity == reader.identity) {
@@ -345,7 +343,10 @@ fn circle(conversation: Option<ConversationId>, readers: Vec<Reader>) -> Result<
 /// The envelope's sender, by the name that the From header gives to the same address.
 fn name_of(sender: &EmailAddress, from: &[Mailbox]) -> String {
     let identity = sender.identity();
-    from.iter().find(|mailbox| mailbox.address.identity() == identity).map(|mailbox| mailbox.name.clone()).unwrap_or_default()
+    from.iter()
+        .find(|mailbox| mailbox.address.identity() == identity)
+        .map(|mailbox| mailbox.name.clone())
+        .unwrap_or_default()
 }
 
 impl From<SealError> for StoreError {

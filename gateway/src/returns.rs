@@ -63,7 +63,7 @@ impl Gateway {
             self.letterhead.organisation.language,
             self.clock.now(),
         )
-            .map_err(|_| StoreError::Corrupt("a report that can't be written"))?;
+        .map_err(|_| StoreError::Corrupt("a report that can't be written"))?;
         Ok(self.report(pickup, bytes))
     }
 

@@ -159,7 +159,11 @@ impl Spool {
     }
 
     /// Ends a claim with success, inside the transaction that queued the result. Delete the blob afterwards with [`Spool::sweep`].
-    pub async fn finish(&self, transaction: &mut Transaction<'static, Any>, claimed: &Claimed) -> Result<(), StoreError> {
+    pub async fn finish(
+        &self,
+        transaction: &mut Transaction<'static, Any>,
+        claimed: &Claimed,
+    ) -> Result<(), StoreError> {
         let done = sqlx::query("delete from spool where queue_id = $1 and claim = $2")
             .bind(claimed.judged.received.queue_id.to_string())
             .bind(&claimed.claim)

@@ -54,11 +54,8 @@ impl World {
             Front { submission, back, sealpost: Some(setup.smtp), returns: Some(setup.returns), beyond: outside },
         )
         .await;
-        let behind = Postfix::behind(
-            &scratch,
-            Behind { port: outside, returns: Some(setup.returns), home: Some(back) },
-        )
-        .await;
+        let behind =
+            Postfix::behind(&scratch, Behind { port: outside, returns: Some(setup.returns), home: Some(back) }).await;
         let sealpost = Sealpost::start(&scratch, setup).await;
         Self { sealpost, front, behind, submission, _postgres: postgres, scratch }
     }

@@ -1,3 +1,5 @@
+//! Tests of the keyring: made once, read strictly, kept secrets bound to their row.
+
 use std::fs::{self, Permissions};
 use std::os::unix::fs::PermissionsExt;
 

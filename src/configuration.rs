@@ -382,3 +382,6 @@ fn explain(text: &str, error: &toml::de::Error) -> (usize, String) {
     let hint = nearest.map(|known| format!(", did you mean `{known}`?")).unwrap_or_default();
     (line, format!("unknown key `{unknown}`{hint}"))
 }
+
+#[cfg(test)]
+mod tests;

@@ -24,8 +24,8 @@ use crate::parts;
 
 #[derive(Args)]
 pub struct Serve {
-    /// Run one door only, in this process
-    #[arg(value_enum)]
+    /// Run only this one, in this process
+    #[arg(value_enum, value_name = "PART")]
     door: Option<Door>,
     /// End when standard input ends (set by the supervisor)
     #[arg(long, hide = true)]
@@ -34,9 +34,9 @@ pub struct Serve {
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 pub enum Door {
-    /// SMTP in, sealing, delivery; holds the keys
+    /// Takes mail in, seals, delivers; needs the keys
     Gateway,
-    /// HTTP for readers' browsers; holds no key
+    /// Serves readers' browsers; has no keys
     Portal,
 }
 

@@ -129,7 +129,7 @@ pub async fn gateway(configuration: &Configuration, keeper: Keeper) -> Result<()
     .map_err(Failure::configuration)?;
 
     let tasks = TaskTracker::new();
-    let bell = Listener::bind(&configuration.vault_directory(), bell::Door::Gateway);
+    let bell = Listener::bind(gateway.vault(), &configuration.vault_directory(), bell::Door::Gateway);
     for _ in 0..configuration.gateway_settings().heavy.max(2) {
         tasks.spawn(Arc::clone(&gateway).work(stop.clone()));
     }

@@ -41,6 +41,7 @@ pub async fn gateway(configuration: &Configuration, clock: Clock) -> Result<(Gat
     let policy = configuration.policy()?;
     let stores = stores(configuration).await?;
     let queue = Queue::new(stores.own.clone(), stores.own_blobs.clone(), Arc::clone(&keyring), clock.clone());
+    let ringer = Ringer::new(&stores.vault, &configuration.vault_directory(), Door::Portal);
     let gateway = Gateway::new(
         configuration.gateway_settings(),
         keyring,
@@ -48,7 +49,7 @@ pub async fn gateway(configuration: &Configuration, clock: Clock) -> Result<(Gat
         configuration.letterhead(),
         stores,
         queue.clone(),
-        Ringer::new(&configuration.vault_directory(), Door::Portal),
+        ringer,
         clock,
     );
     Ok((gateway, queue))

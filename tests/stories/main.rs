@@ -30,6 +30,7 @@ mod world;
 mod programs;
 
 mod administration;
+mod bells;
 mod broken_portal;
 mod endings;
 mod links;

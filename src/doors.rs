@@ -22,6 +22,7 @@ use sealpost_gateway::{queue, smtp};
 use sealpost_vault::bell::{self, Listener};
 use sealpost_vault::clock::Clock;
 use sealpost_vault::db::{Db, Schema};
+use sealpost_vault::grants::{self, Separation};
 use sealpost_vault::letters::publish_certificate;
 
 use crate::configuration::Configuration;
@@ -69,7 +70,9 @@ pub fn stop_signal(keeper: Keeper) -> Result<CancellationToken, Failure> {
 }
 
 async fn listen(address: SocketAddr) -> Result<TcpListener, Failure> {
-    TcpListener::bind(address).await.map_err(|cause| Failure::unavailable(format!("can't listen on {address}: {cause}")))
+    TcpListener::bind(address)
+        .await
+        .map_err(|cause| Failure::unavailable(format!("can't listen on {address}: {cause}")))
 }
 
 fn say_ready(keeper: Keeper, door: &str) {
@@ -100,9 +103,7 @@ pub async fn gateway(configuration: &Configuration, keeper: Keeper) -> Result<()
     publish_certificate(gateway.vault(), &keyring.fingerprint_hex(), &keyring.certificate(), clock.now()).await?;
 
     let smtp_tls = match (&configuration.smtp.certificate, &configuration.smtp.key) {
-        (Some(certificate), Some(key)) => {
-            Some(tls::server_config(certificate, key).map_err(Failure::configuration)?)
-        }
+        (Some(certificate), Some(key)) => Some(tls::server_config(certificate, key).map_err(Failure::configuration)?),
         _ => None,
     };
     let settings = Arc::new(smtp::Settings {
@@ -152,7 +153,15 @@ pub async fn gateway(configuration: &Configuration, keeper: Keeper) -> Result<()
         stop.clone(),
     ));
     if let Some(returns) = returns {
-        tasks.spawn(smtp::serve(returns, smtp::Door::Returns, settings, smtp_tls, Arc::clone(&gateway), clock, stop.clone()));
+        tasks.spawn(smtp::serve(
+            returns,
+            smtp::Door::Returns,
+            settings,
+            smtp_tls,
+            Arc::clone(&gateway),
+            clock,
+            stop.clone(),
+        ));
     }
     if let Some(health) = health {
         tasks.spawn(answer_health(health, queue, stop.clone()));
@@ -192,9 +201,7 @@ async fn answer_health(listener: TcpListener, queue: Queue, stop: CancellationTo
 pub async fn portal(configuration: &Configuration, keeper: Keeper) -> Result<(), Failure> {
     let stop = stop_signal(keeper)?;
     let tls = match (&configuration.portal.certificate, &configuration.portal.key) {
-        (Some(certificate), Some(key)) => {
-            Some(tls::server_config(certificate, key).map_err(Failure::configuration)?)
-        }
+        (Some(certificate), Some(key)) => Some(tls::server_config(certificate, key).map_err(Failure::configuration)?),
         _ => None,
     };
     let listener = listen(configuration.portal.listen).await?;
@@ -202,8 +209,17 @@ pub async fn portal(configuration: &Configuration, keeper: Keeper) -> Result<(),
         organisation: configuration.organisation.clone(),
         proxies: configuration.portal.proxies.clone(),
     };
+    if configuration.is_portals_alone() {
+        // Nobody else makes it on this host.
+        parts::private_directory(&configuration.vault_directory())?;
+    }
     sandbox::confine_portal(configuration)?;
-    let vault = Db::connect(&configuration.vault_url(), Schema::Vault).await?;
+    let vault = Db::connect(&configuration.portal_url(), Schema::Vault).await?;
+    if grants::check(&vault).await? == Separation::Missing {
+        warn!(
+            "the portal's role could write the gateway's tables: give it one of its own (store.portal-url, store.portal-role)"
+        );
+    }
     let blobs = configuration.vault_blobs()?;
     say_ready(keeper, "portal");
     sealpost_portal::serve(

@@ -36,3 +36,4 @@ mod endings;
 mod links;
 mod main_job;
 mod relaying;
+mod roles;

@@ -5,6 +5,8 @@ use std::fs;
 
 use super::*;
 
+mod stores;
+
 const MANUAL: &str = include_str!("../../deploy/sealpost.toml");
 
 /// What a line of the manual sets, and how it stands there.

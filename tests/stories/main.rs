@@ -30,8 +30,10 @@ mod world;
 mod programs;
 
 mod administration;
+mod bells;
 mod broken_portal;
 mod endings;
 mod links;
 mod main_job;
 mod relaying;
+mod roles;

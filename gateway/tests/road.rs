@@ -92,6 +92,7 @@ scenarios! {
         automatic_mail_to_a_reply_address_is_dropped,
         a_colleagues_answer_is_a_letter_of_the_colleague,
         a_mail_that_names_an_earlier_one_joins_its_conversation,
+        an_answer_to_all_is_one_letter_for_all,
         reply_addresses_do_not_leave;
     circles:
         readers_who_see_each_other_share_a_letter_and_others_do_not,
@@ -107,5 +108,6 @@ scenarios! {
     returns:
         a_report_of_a_failure_marks_the_letter_and_tells_the_sender,
         delays_and_chatter_change_nothing,
+        a_refused_notification_is_told_once_and_without_the_link,
         a_returned_notification_of_a_read_letter_changes_nothing;
 }

@@ -146,6 +146,14 @@ pub async fn reply_addresses_do_not_leave(road: Road) {
     let mails = road.deliver().await;
     assert_eq!(mails[0].header("Reply-To"), "anna@home.example");
 
+    // Sealed whole, because nobody can read it.
+    let broken = header("[secure] plan").replace("\r\n\r\n", "\r\nContent-Type: multipart/mixed\r\n\r\n");
+    road.send(SENDER, &["carla@home.example"], &broken).await;
+    let (name, _, whole) = road.only_reader().await.parts(&road).await.remove(0);
+    let whole = String::from_utf8(whole).unwrap();
+    assert_eq!(name, "message.eml");
+    assert!(whole.contains("Cc: anna@home.example") && !whole.to_lowercase().contains("@reply.klinik"), "{whole}");
+
     // Sealed: both readers see each other by their real addresses.
     road.send(SENDER, &[&reply_address, "carla@home.example"], &header("[secure] plan")).await;
     let mails = road.deliver().await;
@@ -156,4 +164,25 @@ pub async fn reply_addresses_do_not_leave(road: Road) {
         assert_eq!(slip["to"][0]["address"], "anna@home.example");
         assert_eq!(slip["cc"][0]["address"], "anna@home.example");
     }
+}
+
+pub async fn an_answer_to_all_is_one_letter_for_all(road: Road) {
+    let text = marked("anna@home.example, ben@home.example");
+    road.send(SENDER, &["anna@home.example", "ben@home.example"], &text).await;
+    let mut known = String::new();
+    let mut addresses = Vec::new();
+    for mail in road.deliver().await {
+        let reader = Reader::of(&road, &mail).await;
+        known = conversation(&reader);
+        addresses.push(answered(&road, &reader).await.0);
+    }
+    assert_ne!(addresses[0], addresses[1], "each reader has an address of their own");
+    let text = follow_up(SENDER, &addresses.join(", "));
+    let to: Vec<&str> = addresses.iter().map(String::as_str).collect();
+    road.send(SENDER, &to, &text).await;
+    let mails = road.deliver().await;
+    assert_eq!(mails.len(), 2);
+    let (one, other) = (Reader::of(&road, &mails[0]).await, Reader::of(&road, &mails[1]).await);
+    assert_eq!((one.letter, conversation(&one)), (other.letter, known));
+    assert_eq!(one.slip()["for"].as_array().unwrap().len(), 2);
 }

@@ -1,7 +1,7 @@
 //! What comes back to a notification's return address.
 
 use sealpost_gateway::pickups::State;
-use sealpost_gateway::queue::{Kind, Route};
+use sealpost_gateway::queue::{Kind, Route, Undeliverable};
 use sealpost_gateway::smtp::Door;
 use sealpost_vault::errands::Errand;
 use sealpost_vault::id::Token;
@@ -91,4 +91,21 @@ pub async fn a_returned_notification_of_a_read_letter_changes_nothing(road: Road
     road.carry().await;
     assert_eq!(road.pickup(anna.pickup).await.state, State::Opened);
     assert!(road.queued().await.is_empty());
+}
+
+/// The other way to learn it: the next hop refused the notification right away.
+pub async fn a_refused_notification_is_told_once_and_without_the_link(road: Road) {
+    let anna = road.letter_to("anna@home.example").await;
+    let reply = format!("550 5.7.1 https://letters.klinik.example/p/{}#{} is spam", anna.pickup, anna.secret);
+    for _ in 0..2 {
+        let mut transaction = road.stores.own.begin().await.unwrap();
+        road.gateway.notification(anna.pickup, &mut transaction, &reply).await.unwrap();
+        transaction.commit().await.unwrap();
+    }
+    assert_eq!(road.pickup(anna.pickup).await.state, State::Undelivered);
+    let mails = road.deliver().await;
+    let [told] = mails.as_slice() else { panic!("{mails:?}") };
+    assert_eq!((told.kind, told.recipients.as_slice()), (Kind::Report, [SENDER.to_owned()].as_slice()));
+    assert!(told.text().contains("550 5.7.1") && told.text().contains("is spam"), "{}", told.text());
+    assert!(!told.mentions(&anna.secret) && !told.mentions(&anna.pickup.to_string()));
 }

@@ -512,7 +512,7 @@ fn every_mail_text_is_used_and_every_used_one_exists() {
         .filter_map(|line| line.split_once(" =").map(|(key, _)| key))
         .collect();
     let mut used = std::collections::BTreeSet::new();
-    for directory in ["../templates/mail", "src/notify"] {
+    for directory in ["../templates/mail", "src/notify", "src/queue"] {
         for entry in std::fs::read_dir(root.join(directory)).unwrap() {
             let path = entry.unwrap().path();
             if path.ends_with("tests.rs") {

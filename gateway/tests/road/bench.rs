@@ -109,7 +109,7 @@ impl Road {
         let queue = Queue::new(stores.own.clone(), stores.own_blobs.clone(), keyring.clone(), clock.clone());
         let settings = Settings {
             hostname: "gw.klinik.example".into(),
-            inside_domains: vec!["klinik.example".into(), "labor.example".into()],
+            inside_domains: vec!["klinik.example".into(), "labor.example".into(), "sub.klinik.example".into()],
             reply_domain: addresses::ReplyDomain::new("reply.klinik.example".into()),
             postmaster: address("postmaster@klinik.example"),
             letter_lifetime: Duration::from_secs(LIFETIME.unsigned_abs()),

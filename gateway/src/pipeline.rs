@@ -322,7 +322,7 @@ impl Gateway {
     /// The readers' real addresses behind the reply addresses that a message's headers name.
     pub(crate) async fn real_addresses(&self, facts: &Facts) -> Result<HashMap<String, EmailAddress>, StoreError> {
         let mut real = HashMap::new();
-        for mailbox in facts.from.iter().chain(&facts.to).chain(&facts.cc) {
+        for mailbox in facts.from.iter().chain(&facts.to).chain(&facts.cc).chain(&facts.reply_to) {
             if let Some(Own::Reply(token)) = self.settings.reply_domain.recognise(&mailbox.address)
                 && let Some(conversation) = conversations::by_token(&self.stores.own, token).await?
             {

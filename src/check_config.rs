@@ -32,6 +32,9 @@ pub fn run(config: &Path) -> Result<(), Failure> {
     println!("smtp           {} on {}", configuration.smtp.hostname, configuration.smtp.listen);
     println!("inside         {} via {}", configuration.inside.domains.join(", "), configuration.inside.next_hop);
     println!("outside        via {}", configuration.outside.next_hop);
-    println!("policy         {}", configuration.policy.file.as_ref().map_or_else(|| "built-in".to_owned(), |file| file.display().to_string()));
+    println!(
+        "policy         {}",
+        configuration.policy.file.as_ref().map_or_else(|| "built-in".to_owned(), |file| file.display().to_string())
+    );
     Ok(())
 }

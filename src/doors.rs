@@ -22,6 +22,7 @@ use sealpost_gateway::{queue, smtp};
 use sealpost_vault::bell::{self, Listener};
 use sealpost_vault::clock::Clock;
 use sealpost_vault::db::{Db, Schema};
+use sealpost_vault::grants::{self, Separation};
 use sealpost_vault::letters::publish_certificate;
 
 use crate::configuration::Configuration;
@@ -131,7 +132,7 @@ pub async fn gateway(configuration: &Configuration, keeper: Keeper) -> Result<()
     .map_err(Failure::configuration)?;
 
     let tasks = TaskTracker::new();
-    let bell = Listener::bind(&configuration.vault_directory(), bell::Door::Gateway);
+    let bell = Listener::bind(gateway.vault(), &configuration.vault_directory(), bell::Door::Gateway);
     for _ in 0..configuration.gateway_settings().heavy.max(2) {
         tasks.spawn(Arc::clone(&gateway).work(stop.clone()));
     }
@@ -210,7 +211,12 @@ pub async fn portal(configuration: &Configuration, keeper: Keeper, _confined: Co
         organisation: configuration.organisation.clone(),
         proxies: configuration.portal.proxies.clone(),
     };
-    let vault = Db::connect(&configuration.vault_url(), Schema::Vault).await?;
+    let vault = Db::connect(&configuration.portal_url(), Schema::Vault).await?;
+    if grants::check(&vault).await? == Separation::Missing {
+        warn!(
+            "the portal's role could write the gateway's tables: give it one of its own (store.portal-url, store.portal-role)"
+        );
+    }
     let blobs = configuration.vault_blobs()?;
     say_ready(keeper, "portal");
     sealpost_portal::serve(

@@ -19,7 +19,9 @@ impl Init {
         let keyring = make_keys(&configuration)?;
         println!("Keys made in {}", configuration.keys.directory.display());
         println!("Organisation's certificate: {}", keyring.fingerprint_hex());
-        println!("Back the directory up now, apart from the stores: without it nothing that is stored can be opened again.");
+        println!(
+            "Back the directory up now, apart from the stores: without it nothing that is stored can be opened again."
+        );
         Ok(())
     }
 }

@@ -14,8 +14,8 @@ const SILENT: [&str; 6] =
 pub fn start(is_door: bool) {
     let quiet = "warn,sqlx=error";
     let doors = "info,sqlx=warn";
-    let filter = EnvFilter::try_from_env("SEALPOST_LOG")
-        .unwrap_or_else(|_| EnvFilter::new(if is_door { doors } else { quiet }));
+    let filter =
+        EnvFilter::try_from_env("SEALPOST_LOG").unwrap_or_else(|_| EnvFilter::new(if is_door { doors } else { quiet }));
     // These log what they work on, which is content: never, whatever is asked for.
     let filter = SILENT.iter().fold(filter, |filter, directive| match directive.parse() {
         Ok(directive) => filter.add_directive(directive),

@@ -27,9 +27,20 @@ use crate::exit::Failure;
 /// Mail in over SMTP, sealed, picked up and answered in a browser.
 #[derive(Parser)]
 #[command(name = "sealpost", version, about, long_about = None, max_term_width = 100)]
+#[command(
+    after_help = "To see it at work, run `sealpost demo`: it needs no configuration and sends nothing to anybody.\n\
+    Each command explains itself: `sealpost letters --help`, `sealpost letters withdraw --help`."
+)]
 struct Cli {
     /// The configuration file
-    #[arg(long, short, global = true, env = "SEALPOST_CONFIG", default_value = "/etc/sealpost/sealpost.toml", value_name = "FILE")]
+    #[arg(
+        long,
+        short,
+        global = true,
+        env = "SEALPOST_CONFIG",
+        default_value = "/etc/sealpost/sealpost.toml",
+        value_name = "FILE"
+    )]
     config: PathBuf,
     #[command(subcommand)]
     command: Command,
@@ -38,28 +49,39 @@ struct Cli {
 #[derive(Subcommand)]
 enum Command {
     /// Make the organisation's keys; once, before the first start
-    #[command(long_about = "Make the organisation's keys: gateway root, spool key and OpenPGP certificate.\n\n\
-        They are made once, before the first start. Without them nothing that is stored can be opened again: back them up.\n\
-        Existing keys are never overwritten.")]
+    #[command(
+        long_about = "Make the organisation's keys, in the directory that [keys] of the configuration names.\n\n\
+        They are made once, before the first start. Without them nothing that is stored can be opened again: back them up, \
+        apart from the rest. Existing keys are never overwritten."
+    )]
     Init(init::Init),
-    /// Run the gateway and the portal
-    #[command(long_about = "Run the gateway and the portal.\n\n\
-        Without a door named, both run as child processes of this one, each with only what it needs; with one named, only \
-        that door runs, in this process.")]
+    /// Run the gateway (mail) and the portal (web)
+    #[command(long_about = "Run the gateway (mail) and the portal (web).\n\n\
+        Without an argument both run, each in a process of its own; one that ends is started again. With one of them named \
+        only that one runs, in this process: for two users, or two machines that share a PostgreSQL database.\n\n\
+        It stays in the foreground, logs to standard error, and stops in order on SIGTERM or Ctrl-C. SEALPOST_LOG=debug logs \
+        more, SEALPOST_LOG_FORMAT=json for machines.")]
     Serve(serve::Serve),
-    /// Show the main job on this machine: keys, both doors, a mail catcher and sample mails
+    /// Try Sealpost on this machine: sample mails, and a mailbox in the browser that catches everything
+    #[command(
+        long_about = "Try Sealpost on this machine: sample mails, and a mailbox in the browser that catches everything.\n\n\
+        Makes keys and a configuration in a directory of its own, runs gateway and portal, sends two sample mails, and prints \
+        what to click next. It reads no configuration file, and nothing leaves this machine. Ctrl-C ends it; the directory stays, and can be deleted."
+    )]
     Demo(demo::Demo),
-    /// Try the policy on a message
+    /// Try on a message what the policy would do with it
     Policy(policy_test::PolicyCommand),
-    /// Look after mail that waits
+    /// Look after mail that Sealpost has accepted and not yet handed on
     Queue(queue::QueueCommand),
-    /// Look after sealed letters
+    /// Look after sealed letters: list, send the notification again, withdraw
     Letters(letters::LettersCommand),
-    /// Check configuration, policy and keys, and say what is wrong
+    /// Check configuration, policy, certificates and keys, and say what is wrong; starts nothing
     CheckConfig,
 }
 
 fn main() -> ExitCode {
+    // Whatever is written from here on is for its owner only.
+    rustix::process::umask(rustix::fs::Mode::from_raw_mode(0o077));
     let Cli { config, command } = Cli::parse();
     logging::start(matches!(command, Command::Serve(_) | Command::Demo(_)));
     match obey(command, &config) {

@@ -25,8 +25,8 @@ use crate::sandbox::{self, Confined};
 
 #[derive(Args)]
 pub struct Serve {
-    /// Run one door only, in this process
-    #[arg(value_enum)]
+    /// Run only this one, in this process
+    #[arg(value_enum, value_name = "PART")]
     door: Option<Door>,
     /// End when standard input ends (set by the supervisor)
     #[arg(long, hide = true)]
@@ -35,9 +35,9 @@ pub struct Serve {
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 pub enum Door {
-    /// SMTP in, sealing, delivery; holds the keys
+    /// Takes mail in, seals, delivers; needs the keys
     Gateway,
-    /// HTTP for readers' browsers; holds no key
+    /// Serves readers' browsers; has no keys
     Portal,
 }
 
@@ -75,7 +75,13 @@ impl Serve {
         let role = match self.door {
             None => Role::Both,
             Some(Door::Gateway) => Role::Gateway,
-            Some(Door::Portal) => Role::Portal(sandbox::confine_portal(&configuration)?),
+            Some(Door::Portal) => {
+                if configuration.is_portals_alone() {
+                    // Nobody else makes it on this host.
+                    parts::private_directory(&configuration.vault_directory())?;
+                }
+                Role::Portal(sandbox::confine_portal(&configuration)?)
+            }
         };
         let keeper = if self.supervised { Keeper::Supervisor } else { Keeper::Nobody };
         Ok(Fit { configuration, keeper, role })

@@ -217,7 +217,7 @@ mod tests {
         Pair::replace(&pair.key, &two.key, 1);
         assert_eq!(served(&reloading), two.der);
 
-        for (minutes, broken) in [(2, ""), (3, "no PEM"), (4, &two.certificate[..200])] {
+        for (minutes, broken) in [(2, ""), (3, "no PEM"), (4, two.certificate.get(..200).unwrap())] {
             Pair::replace(&pair.certificate, broken, minutes);
             assert_eq!(served(&reloading), two.der, "{broken:?}");
         }

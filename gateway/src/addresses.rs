@@ -68,7 +68,10 @@ mod tests {
         let recognise = |text: &str| domain.recognise(&text.parse().unwrap());
         assert_eq!(domain.recognise(&domain.reply_address(token).unwrap()), Some(Own::Reply(token)));
         assert_eq!(domain.recognise(&domain.return_address(token).unwrap()), Some(Own::Return(token)));
-        assert_eq!(recognise(&format!("REPLY-{}@Reply.Klinik.Example", token.to_string().to_uppercase())), Some(Own::Reply(token)));
+        assert_eq!(
+            recognise(&format!("REPLY-{}@Reply.Klinik.Example", token.to_string().to_uppercase())),
+            Some(Own::Reply(token))
+        );
         assert_eq!(recognise("anna@reply.klinik.example"), Some(Own::Unknown));
         assert_eq!(recognise("reply-short@reply.klinik.example"), Some(Own::Unknown));
         assert_eq!(recognise(&format!("reply-{token}@klinik.example")), None);

@@ -52,12 +52,11 @@ impl Gateway {
         if !pickup.state.lives() || pickup.expires_at <= now {
             return refused("the pickup has ended");
         }
-        let (today,): (i64,) =
-            sqlx::query_as("select count(*) from replies where pickup_id = $1 and taken_at > $2")
-                .bind(pickup_id.to_string())
-                .bind(now.saturating_sub(86_400))
-                .fetch_one(self.stores.own.reader())
-                .await?;
+        let (today,): (i64,) = sqlx::query_as("select count(*) from replies where pickup_id = $1 and taken_at > $2")
+            .bind(pickup_id.to_string())
+            .bind(now.saturating_sub(86_400))
+            .fetch_one(self.stores.own.reader())
+            .await?;
         if today >= REPLIES_A_DAY {
             return refused("too many replies in a day");
         }
@@ -69,8 +68,14 @@ impl Gateway {
         let (letter, conversation, reader) = (pickup.letter_id, pickup.conversation_id, pickup.reader.clone());
         let opened = self
             .heavily(move || {
-                let context =
-                    ReplyContext { voice: &voice, pickup: pickup_id, letter, conversation, reader: &reader, reply: reply_id };
+                let context = ReplyContext {
+                    voice: &voice,
+                    pickup: pickup_id,
+                    letter,
+                    conversation,
+                    reader: &reader,
+                    reply: reply_id,
+                };
                 open_reply(&keyring, &context, &key_packet, &parts)
             })
             .await?;
@@ -85,11 +90,8 @@ impl Gateway {
         let Some(side) = conversations::find(&self.stores.own, pickup.conversation_id, &pickup.reader).await? else {
             return Err(StoreError::Corrupt("a pickup without its conversation"));
         };
-        let reply_address = self
-            .settings
-            .reply_domain
-            .reply_address(side.token)
-            .map_err(|_| StoreError::Corrupt("a reply address"))?;
+        let reply_address =
+            self.settings.reply_domain.reply_address(side.token).map_err(|_| StoreError::Corrupt("a reply address"))?;
         let references = conversations::references(&self.stores.own, pickup.conversation_id).await?;
         let message_id = self.new_message_id()?;
         let bytes = notify::answer(

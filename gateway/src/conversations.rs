@@ -46,12 +46,11 @@ fn from_row((id, reader, token, sender, delivery): Row) -> Result<Conversation, 
 
 /// By the token of its reply address.
 pub async fn by_token(store: &Db, token: Token) -> Result<Option<Conversation>, StoreError> {
-    let row: Option<Row> = sqlx::query_as(
-        "select conversation_id, reader, token, sender, delivery from conversations where token = $1",
-    )
-    .bind(token.to_string())
-    .fetch_optional(store.reader())
-    .await?;
+    let row: Option<Row> =
+        sqlx::query_as("select conversation_id, reader, token, sender, delivery from conversations where token = $1")
+            .bind(token.to_string())
+            .fetch_optional(store.reader())
+            .await?;
     row.map(from_row).transpose()
 }
 

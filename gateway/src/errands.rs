@@ -7,8 +7,10 @@
 //! Security: an errand is input from outside. Every mail that comes of it goes to an address from the gateway's own store.
 //! An answer never tells whether a pickup or an address exists.
 
+use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
 
+use futures::FutureExt;
 use ring::rand::{SecureRandom, SystemRandom};
 use tokio_util::sync::CancellationToken;
 use tracing::{error, info, warn};
@@ -26,7 +28,7 @@ use sealpost_texts::Language;
 use crate::envelope::ReversePath;
 use crate::notify::{self, FollowUp};
 use crate::pickups::{self, KEEP_CODE, KEEP_LINK, KEEP_VOICE, Pickup, State};
-use crate::pipeline::Gateway;
+use crate::pipeline::{Gateway, PANICKED};
 use crate::queue::{Kind, Mail};
 use crate::seal::{self, LinkSecret, Voice};
 
@@ -94,7 +96,7 @@ impl Gateway {
     async fn answer_one(&self, asked: Asked) {
         let errand_id = asked.errand_id;
         let kind = asked.errand.as_ref().map_or("unknown", Errand::kind);
-        let answer = match self.answer(asked).await {
+        let answer = match AssertUnwindSafe(self.answer(asked)).catch_unwind().await.unwrap_or(Err(PANICKED)) {
             Ok(answer) => answer,
             // Our own trouble: the errand stays and is tried again, but not in a tight loop.
             Err(cause) => {
@@ -267,13 +269,15 @@ impl Gateway {
         let mut transaction = self.stores.own.begin().await?;
         for pickup in pickups {
             let kept = self.keep(KEEP_CODE, pickup.pickup_id, &pickup.reader, code.digits().as_bytes())?;
-            sqlx::query("insert into codes (errand_id, pickup_id, kept_code, rebinds, minted_at) values ($1, $2, $3, 0, $4)")
-                .bind(errand_id.to_string())
-                .bind(pickup.pickup_id.to_string())
-                .bind(kept)
-                .bind(now)
-                .execute(&mut *transaction)
-                .await?;
+            sqlx::query(
+                "insert into codes (errand_id, pickup_id, kept_code, rebinds, minted_at) values ($1, $2, $3, 0, $4)",
+            )
+            .bind(errand_id.to_string())
+            .bind(pickup.pickup_id.to_string())
+            .bind(kept)
+            .bind(now)
+            .execute(&mut *transaction)
+            .await?;
         }
         self.queue.insert(&mut transaction, placed).await?;
         transaction.commit().await?;

@@ -4,9 +4,11 @@
 //! kept secrets are deleted from the own store, and the write-ahead logs are truncated. Own store last: a crash in between
 //! destroys again.
 
+use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
 use std::time::Duration;
 
+use futures::FutureExt;
 use sqlx::{Any, Transaction};
 use tokio_util::sync::CancellationToken;
 use tracing::{error, info};
@@ -18,7 +20,7 @@ use sealpost_vault::letters;
 
 use crate::notify;
 use crate::pickups::{self, Pickup, State};
-use crate::pipeline::Gateway;
+use crate::pipeline::{Gateway, PANICKED};
 use crate::queue::Undeliverable;
 use crate::returns::about;
 
@@ -41,7 +43,7 @@ impl Gateway {
     pub async fn keep_dates(self: Arc<Self>, stop: CancellationToken) {
         while !stop.is_cancelled() {
             let now = self.clock.now();
-            match self.expire(now).await {
+            match AssertUnwindSafe(self.expire(now)).catch_unwind().await.unwrap_or(Err(PANICKED)) {
                 Ok(0) => {}
                 Ok(letters) => info!(letters, "expired"),
                 Err(cause) => error!(%cause, "letters could not be expired"),
@@ -63,8 +65,14 @@ impl Gateway {
             let unread = pickup.opened_at == 0;
             let report = if unread {
                 let message_id = self.new_message_id()?;
-                let bytes = notify::expired(&self.letterhead, &about(&pickup), &message_id, self.letterhead.organisation.language, now)
-                    .map_err(|_| StoreError::Corrupt("a report that can't be written"))?;
+                let bytes = notify::expired(
+                    &self.letterhead,
+                    &about(&pickup),
+                    &message_id,
+                    self.letterhead.organisation.language,
+                    now,
+                )
+                .map_err(|_| StoreError::Corrupt("a report that can't be written"))?;
                 Some(self.queue.place(self.report(&pickup, bytes)).await?)
             } else {
                 None

@@ -163,11 +163,9 @@ impl Gateway {
                         conversations::continued(&self.stores.own, references, sender, &identity).await?;
                     Reader { identity, delivery: recipient.clone(), conversation }
                 }
-                Decision::Continue { conversation, reader, recipient } => Reader {
-                    identity: reader.clone(),
-                    delivery: recipient.clone(),
-                    conversation: Some(*conversation),
-                },
+                Decision::Continue { conversation, reader, recipient } => {
+                    Reader { identity: reader.clone(), delivery: recipient.clone(), conversation: Some(*conversation) }
+                }
                 Decision::Relay { .. } | Decision::Returned { .. } | Decision::Drop => continue,
             };
             if !readers.iter().any(|known| known.identity == reader.identity) {
@@ -189,7 +187,9 @@ impl Gateway {
         let received = parsed.received.clone();
         let created_at = self.clock.now();
         self.heavily(move || {
-            let mut prepared = prepare(&received.bytes, &facts, received.received_at);
+            let mut prepared = prepare(&received.bytes, &facts, received.received_at, &|address| {
+                real.get(&address.to_ascii_lowercase()).map(ToString::to_string)
+            });
             for mailbox in prepared.to.iter_mut().chain(prepared.cc.iter_mut()).chain(prepared.from.iter_mut()) {
                 if let Some(address) = real.get(&mailbox.address.to_string().to_ascii_lowercase()) {
                     mailbox.address = address.clone();
@@ -345,7 +345,10 @@ fn circle(conversation: Option<ConversationId>, readers: Vec<Reader>) -> Result<
 /// The envelope's sender, by the name that the From header gives to the same address.
 fn name_of(sender: &EmailAddress, from: &[Mailbox]) -> String {
     let identity = sender.identity();
-    from.iter().find(|mailbox| mailbox.address.identity() == identity).map(|mailbox| mailbox.name.clone()).unwrap_or_default()
+    from.iter()
+        .find(|mailbox| mailbox.address.identity() == identity)
+        .map(|mailbox| mailbox.name.clone())
+        .unwrap_or_default()
 }
 
 impl From<SealError> for StoreError {

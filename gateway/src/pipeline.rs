@@ -11,19 +11,21 @@
 //! protected" never degrades: what can't be judged is refused, what can't be sealed stays in the spool.
 
 use std::collections::HashMap;
+use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
 use std::time::Duration;
 
+use futures::FutureExt;
 use tokio::sync::{Notify, Semaphore};
 use tokio_util::sync::CancellationToken;
 use tracing::{error, info, warn};
 
+use sealpost_vault::EmailAddress;
 use sealpost_vault::bell::Ringer;
 use sealpost_vault::blobs::BlobStore;
 use sealpost_vault::clock::Clock;
 use sealpost_vault::db::{Db, StoreError};
 use sealpost_vault::id::Token;
-use sealpost_vault::EmailAddress;
 
 use crate::addresses::{Own, ReplyDomain};
 use crate::conversations::{self, Conversation};
@@ -59,6 +61,9 @@ pub struct Settings {
     /// Where free space is looked at.
     pub state_directory: std::path::PathBuf,
 }
+
+/// What a panic comes to.
+pub(crate) const PANICKED: StoreError = StoreError::Corrupt("something that makes the program panic");
 
 /// The stores: the vault, shared with the portal, and the gateway's own.
 #[derive(Clone)]
@@ -145,9 +150,8 @@ impl Gateway {
         &self,
         work: impl FnOnce() -> T + Send + 'static,
     ) -> Result<T, StoreError> {
-        let broken = StoreError::Corrupt("work that panicked");
-        let Ok(_permit) = Arc::clone(&self.heavy).acquire_owned().await else { return Err(broken) };
-        tokio::task::spawn_blocking(work).await.map_err(|_| broken)
+        let Ok(_permit) = Arc::clone(&self.heavy).acquire_owned().await else { return Err(PANICKED) };
+        tokio::task::spawn_blocking(work).await.map_err(|_| PANICKED)
     }
 
     // --- from the session to the 250 ---
@@ -156,7 +160,8 @@ impl Gateway {
         let from = received.envelope.reverse_path.clone();
         let policy = Arc::clone(&self.policy);
         let inside: Vec<String> = self.settings.inside_domains.clone();
-        let parsed = self.heavily(move || ParsedMessage::parse(received)).await.map_err(|cause| temporary(&cause))??;
+        let parsed =
+            self.heavily(move || ParsedMessage::parse(received)).await.map_err(|cause| temporary(&cause))??;
         let mut decisions = Vec::with_capacity(parsed.received.envelope.recipients.len());
         for recipient in &parsed.received.envelope.recipients {
             decisions.push(match self.settings.reply_domain.recognise(recipient) {
@@ -217,7 +222,8 @@ impl Gateway {
             match self.spool.claim().await {
                 Ok(Some(claimed)) => {
                     let queue_id = claimed.judged.received.queue_id;
-                    match self.carry(&claimed).await {
+                    // A message that makes a library panic must not take the worker along.
+                    match AssertUnwindSafe(self.carry(&claimed)).catch_unwind().await.unwrap_or(Err(PANICKED)) {
                         Ok(()) => self.spool.sweep(&claimed).await,
                         Err(cause) => {
                             error!(%queue_id, %cause, "stays in the spool and is tried again");
@@ -325,7 +331,7 @@ impl Gateway {
     /// The readers' real addresses behind the reply addresses that a message's headers name.
     pub(crate) async fn real_addresses(&self, facts: &Facts) -> Result<HashMap<String, EmailAddress>, StoreError> {
         let mut real = HashMap::new();
-        for mailbox in facts.from.iter().chain(&facts.to).chain(&facts.cc) {
+        for mailbox in facts.from.iter().chain(&facts.to).chain(&facts.cc).chain(&facts.reply_to) {
             if let Some(Own::Reply(token)) = self.settings.reply_domain.recognise(&mailbox.address)
                 && let Some(conversation) = conversations::by_token(&self.stores.own, token).await?
             {
@@ -374,7 +380,6 @@ impl Intake for Gateway {
             error!(%queue_id, %cause, "not accepted: can't be stored");
             Rejection::STORAGE_FULL
         })?;
-        info!(%queue_id, "accepted");
         self.work.notify_one();
         Ok(())
     }

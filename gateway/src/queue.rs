@@ -35,6 +35,7 @@ mod worker;
 #[cfg(test)]
 mod bench;
 #[cfg(test)]
+#[path = "../tests/support/postgres.rs"]
 mod postgres;
 #[cfg(test)]
 mod tests;

@@ -9,7 +9,7 @@
 //! templates beside their handlers; errors have one type; housekeeping forgets.
 //!
 //! Security: whatever comes in is hostile; unknown, foreign, withdrawn and expired things get the same answer.
-//! Standards: RFC 9110, RFC 9112, RFC 6265bis (`__Host-` cookies), W3C Content Security Policy 3.
+//! Standards: RFC 9110, RFC 9112, RFC 6265 and its successor draft (`__Host-` cookies), W3C Content Security Policy 3.
 
 mod assets;
 mod body;

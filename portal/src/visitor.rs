@@ -3,7 +3,7 @@
 //! Security: the cookie has the `__Host-` prefix (this host, HTTPS or loopback, no sibling domain can set it), is out of
 //! scripts' reach and stays home on requests that other sites make. It lives as long as a session may: phones end
 //! browsers without asking, and a reader who fetched the code must find the session again.
-//! Standards: RFC 6265bis.
+//! Standards: RFC 6265.
 
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::time::Instant;

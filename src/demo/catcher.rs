@@ -95,9 +95,13 @@ pub async fn start(
         .route("/mail/{number}/html", get(html))
         .route("/mail/{number}/source", get(source))
         .route("/mail/{number}/attachment/{n}", get(attachment))
-        .route("/style.css", get(async || ([(header::CONTENT_TYPE, "text/css")], include_str!("../../templates/demo/style.css"))))
+        .route(
+            "/style.css",
+            get(async || ([(header::CONTENT_TYPE, "text/css")], include_str!("../../templates/demo/style.css"))),
+        )
         .with_state(Arc::clone(&mailbox));
-    let settings = Arc::new(smtp::Settings { hostname: "catcher.demo.example".to_owned(), ..smtp::Settings::default() });
+    let settings =
+        Arc::new(smtp::Settings { hostname: "catcher.demo.example".to_owned(), ..smtp::Settings::default() });
     let tasks = TaskTracker::new();
     tasks.spawn(smtp::serve(listener, Door::Inside, settings, None, mailbox, Clock::system(), stop.clone()));
     tasks.spawn(async move {

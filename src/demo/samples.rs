@@ -23,15 +23,14 @@ const COLLEAGUE: (&str, &str) = ("Jonas Berger", "jonas.berger@partner.example")
 
 /// Sends both through the gateway's SMTP port.
 pub async fn send(smtp: SocketAddr) -> Result<(), Failure> {
-    let client = Client::new("workstation.klinik.example", Trust::system().map_err(Failure::system)?, Timeouts::default());
+    let client =
+        Client::new("workstation.klinik.example", Trust::system().map_err(Failure::system)?, Timeouts::default());
     let hop = NextHop { host: smtp.ip().to_string(), port: smtp.port(), tls: TlsMode::Opportunistic };
     for (mail, recipient) in [(lab_result(), PATIENT), (lunch_note(), COLLEAGUE)] {
         let mail = mail?.formatted();
         let from = ReversePath::Address(SENDER.1.parse().map_err(Failure::data)?);
         let to = [recipient.1.parse().map_err(Failure::data)?];
-        let handed = client
-            .deliver(&hop, Transmission { reverse_path: &from, recipients: &to, bytes: &mail })
-            .await;
+        let handed = client.deliver(&hop, Transmission { reverse_path: &from, recipients: &to, bytes: &mail }).await;
         if !handed.outcomes.iter().all(|outcome| matches!(outcome, Outcome::Delivered(_))) {
             return Err(Failure::unavailable(format!("{smtp} did not take the sample mails: {:?}", handed.outcomes)));
         }
@@ -68,10 +67,8 @@ fn lab_result() -> Result<Message, Failure> {
             MultiPart::mixed()
                 .multipart(MultiPart::alternative_plain_html(text.to_owned(), html.to_owned()))
                 .singlepart(
-                    Attachment::new("Lab report.pdf".to_owned()).body(
-                        report(),
-                        ContentType::parse("application/pdf").map_err(Failure::data)?,
-                    ),
+                    Attachment::new("Lab report.pdf".to_owned())
+                        .body(report(), ContentType::parse("application/pdf").map_err(Failure::data)?),
                 ),
         )
         .map_err(Failure::data)

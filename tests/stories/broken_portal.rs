@@ -12,7 +12,8 @@ impl World {
     /// Runs statements in the vault, as whoever has its file can.
     pub async fn in_vault(&self, statements: &str) {
         let path = self.sealpost.state().join("vault/vault.db");
-        let options = sqlx::sqlite::SqliteConnectOptions::new().filename(&path).busy_timeout(std::time::Duration::from_secs(20));
+        let options =
+            sqlx::sqlite::SqliteConnectOptions::new().filename(&path).busy_timeout(std::time::Duration::from_secs(20));
         let mut connection = sqlx::ConnectOptions::connect(&options).await.unwrap();
         sqlx::raw_sql(sqlx::AssertSqlSafe(statements.to_owned())).execute(&mut connection).await.unwrap();
         sqlx::Connection::close(connection).await.unwrap();
@@ -53,25 +54,27 @@ async fn a_broken_portal_gets_nowhere() {
     world.in_vault(&format!("update pickups set reader = '{ATTACKER}', expires_at = 99999999999")).await;
     let session = URL_SAFE_NO_PAD.encode([7; 32]);
     let code = format!(r#"{{"kind":"code","session":"{session}","scope":{{"pickup":"{pickup}"}},"language":"en"}}"#);
-    world.errand("00000000000000000000000001", "code", &code).await;
+    world.errand("00000000000000000000000004", "code", &code).await;
     world.outside(READER, is_code).await;
     let resend = format!(r#"{{"kind":"resend","address":"{ATTACKER}","language":"en"}}"#);
-    world.errand("00000000000000000000000002", "resend", &resend).await;
+    world.errand("00000000000000000000000008", "resend", &resend).await;
 
     // send: a pickup, letter and conversation that the gateway never made
     world
         .in_vault(&format!(
             "insert into letters select '00000000000000000000000abc', content_id, conversation_id, slip, created_at, 99999999999 from letters limit 1;
-             insert into pickups select '0000000000000000000000abcd', '00000000000000000000000abc', '{ATTACKER}', organisation, 99999999999 from pickups limit 1;"
+             insert into pickups select '0000000000000000000000abcg', '00000000000000000000000abc', '{ATTACKER}', organisation, 99999999999 from pickups limit 1;"
         ))
         .await;
-    let code = format!(r#"{{"kind":"code","session":"{session}","scope":{{"pickup":"0000000000000000000000abcd"}},"language":"en"}}"#);
-    world.errand("00000000000000000000000003", "code", &code).await;
+    let code = format!(
+        r#"{{"kind":"code","session":"{session}","scope":{{"pickup":"0000000000000000000000abcg"}},"language":"en"}}"#
+    );
+    world.errand("0000000000000000000000000c", "code", &code).await;
 
     // believe: a receipt and a reply without the reader's voice
     let nothing = URL_SAFE_NO_PAD.encode([0; 32]);
     let opened = format!(r#"{{"kind":"opened","pickup":"{pickup}","mac":"{nothing}"}}"#);
-    world.errand("00000000000000000000000004", "opened", &opened).await;
+    world.errand("0000000000000000000000000g", "opened", &opened).await;
     world
         .in_vault(&format!(
             "insert into sessions values ('s', 1, 1, 99999999999);
@@ -83,13 +86,13 @@ async fn a_broken_portal_gets_nowhere() {
     let reply = format!(
         r#"{{"kind":"reply","pickup":"{pickup}","reply":"0000000000000000000000abcc","key_packet":"{nothing}","parts":2}}"#
     );
-    let answer = world.errand("00000000000000000000000005", "reply", &reply).await;
+    let answer = world.errand("0000000000000000000000000m", "reply", &reply).await;
     assert!(answer.contains("refused"), "{answer}");
 
     // a certificate of its own for the organisation: the gateway seals to its own, and says so again at its next start
     world.in_vault("update organisation set certificate = x'00'").await;
     // strange rows
-    world.in_vault("insert into errands values ('x', 'x', '{', 1), ('0000000000000000000000000g', 'enrol', '{\"kind\":\"enrol\"}', 1)").await;
+    world.in_vault("insert into errands values ('x', 'x', '{', 1), ('0000000000000000000000000r', 'enrol', '{\"kind\":\"enrol\"}', 1)").await;
     let second = format!("From: {SENDER}\r\nTo: b@mail.example\r\nSubject: [secure] y\r\n\r\ncanary-content\r\n");
     world.submit(SENDER, &["b@mail.example"], second.as_bytes()).await;
     world.outside("b@mail.example", is_notification).await;

@@ -5,7 +5,10 @@ use crate::smtp;
 use crate::world::{Database, SENDER, World, is_notification, link_in};
 
 fn secure(to: &str) -> Vec<u8> {
-    format!("From: {SENDER}\r\nTo: {to}\r\nSubject: [secure] canary-ending\r\nMessage-ID: <m@klinik.example>\r\n\r\nx\r\n").into_bytes()
+    format!(
+        "From: {SENDER}\r\nTo: {to}\r\nSubject: [secure] canary-ending\r\nMessage-ID: <m@klinik.example>\r\n\r\nx\r\n"
+    )
+    .into_bytes()
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -47,10 +50,18 @@ async fn strangers_get_nowhere_with_our_own_addresses() {
     let return_address = notification.return_path();
     let returns = world.sealpost.setup().returns;
     // the door for bounces takes bounces and nothing else
-    let outcome = smtp::send(returns, "", &["paula@mail.example", "reply-00000000000000000000000000@reply.klinik.example"], b"Subject: x\r\n\r\nx\r\n").await;
+    let outcome = smtp::send(
+        returns,
+        "",
+        &["paula@mail.example", "reply-00000000000000000000000000@reply.klinik.example"],
+        b"Subject: x\r\n\r\nx\r\n",
+    )
+    .await;
     assert!(!outcome.accepted() && outcome.recipients.iter().all(|reply| reply.code == 550), "{outcome:?}");
     // an out-of-office notice to the return address is taken and does nothing
-    let notice = format!("From: paula@mail.example\r\nTo: {return_address}\r\nSubject: away\r\nAuto-Submitted: auto-replied\r\n\r\nBack on Monday.\r\n");
+    let notice = format!(
+        "From: paula@mail.example\r\nTo: {return_address}\r\nSubject: away\r\nAuto-Submitted: auto-replied\r\n\r\nBack on Monday.\r\n"
+    );
     assert!(smtp::send(returns, "", &[&return_address], notice.as_bytes()).await.accepted());
     crate::patience::until("the notice to be dropped", crate::world::MAIL, async || {
         world.sealpost.log().contains("no report of a failure").then_some(())

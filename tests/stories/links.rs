@@ -65,12 +65,17 @@ async fn a_wrong_code_five_times_kills_it_and_a_new_one_works() {
     for _ in 0..5 {
         browser.script("document.getElementById('code').value = ''").await;
         browser.type_into("code", wrong).await;
-        browser.until("!document.getElementById('code-error').hidden && !document.getElementById('code-button').disabled").await;
+        browser
+            .until("!document.getElementById('code-error').hidden && !document.getElementById('code-button').disabled")
+            .await;
     }
     browser.script("document.getElementById('code').value = ''").await;
     browser.type_into("code", &right).await;
-    browser.until("!document.getElementById('code-error').hidden && !document.getElementById('code-button').disabled").await;
+    browser
+        .until("!document.getElementById('code-error').hidden && !document.getElementById('code-button').disabled")
+        .await;
     browser.screenshot("code-dead-phone").await;
+    drop(browser);
     // the same link once more
     let again = Browser::start(Screen::Phone).await;
     again.read_after(&world, &link, 1).await;
@@ -150,7 +155,11 @@ async fn unknown_letters_look_like_any_other() {
         assert_eq!((page.status, &page.body), (known.status, &known.body), "{other}");
     }
     let browser = Browser::start(Screen::Phone).await;
-    browser.driver().goto(format!("http://localhost:{portal}/p/00000000000000000000000000#{}", link.split_once('#').unwrap().1)).await.unwrap();
+    browser
+        .driver()
+        .goto(format!("http://localhost:{portal}/p/00000000000000000000000000#{}", link.split_once('#').unwrap().1))
+        .await
+        .unwrap();
     browser.step("greeting").await;
     browser.click("greeting-button").await;
     browser.step("code").await;
@@ -164,7 +173,7 @@ async fn tampered_ciphertext_is_said_and_nothing_shown() {
     let link = link_in(&held(&world, "tampered").await);
     let browser = Browser::start(Screen::Phone).await;
     browser.read(&world, &link).await;
-    world.in_vault("update parts set packet = x'00' || substr(packet, 2)").await;
+    world.in_vault("update parts set packet = zeroblob(length(packet))").await;
     browser.driver().refresh().await.unwrap();
     browser.step("problem").await;
     assert!(!browser.driver().source().await.unwrap().contains("canary-text"));

@@ -4,9 +4,7 @@ use std::fs;
 
 use crate::browser::{Browser, Screen};
 use crate::reader::next_code;
-use crate::world::{
-    Database, READER, SENDER, World, code_in, contains, is_code, is_notification, letter, link_in,
-};
+use crate::world::{Database, READER, SENDER, World, code_in, contains, is_code, is_notification, letter, link_in};
 
 const SUBJECT: &str = "[secure] Befund vom Montag canary-subject-4711";
 const TEXT: &str = "Liebe Frau Patient, der Wert ist canary-body-0815 und damit gut.";
@@ -49,9 +47,13 @@ async fn life(database: Database) {
     phone.type_into("code", &code).await;
     phone.step("letter").await;
     assert_eq!(phone.text_of("letter-subject").await, "Befund vom Montag canary-subject-4711");
-    let shown = phone.script("return document.querySelector('#letter-html iframe').contentDocument.body.innerHTML").await;
+    let shown =
+        phone.script("return document.querySelector('#letter-html iframe').contentDocument.body.innerHTML").await;
     let shown = shown.as_str().unwrap();
-    assert!(shown.contains("canary-body-0815") && !shown.contains("<script") && !shown.contains("tracker.example"), "{shown}");
+    assert!(
+        shown.contains("canary-body-0815") && !shown.contains("<script") && !shown.contains("tracker.example"),
+        "{shown}"
+    );
     phone.look_at(&name("3-letter-phone")).await;
 
     // opening spends nothing: a reload, and the same link again
@@ -113,11 +115,17 @@ async fn life(database: Database) {
     drop(desk);
 
     // nothing of it is readable anywhere
-    let codes: Vec<String> = world.behind.maildir().of(READER).iter().filter(|mail| is_code(mail)).map(code_in).collect();
+    let codes: Vec<String> =
+        world.behind.maildir().of(READER).iter().filter(|mail| is_code(mail)).map(code_in).collect();
     assert_eq!(codes.len(), 2);
     let mut canaries = vec![
-        "canary-subject-4711", "canary-body-0815", "canary-name-2342", "canary-enclosure-9001", "canary-answer-1337",
-        "canary-attached-5150", "canary-second-6502",
+        "canary-subject-4711",
+        "canary-body-0815",
+        "canary-name-2342",
+        "canary-enclosure-9001",
+        "canary-answer-1337",
+        "canary-attached-5150",
+        "canary-second-6502",
     ];
     canaries.push(&secret);
     let lower = secret.to_lowercase();
@@ -130,7 +138,10 @@ async fn life(database: Database) {
 
     // withdrawn: gone at once, also for who was reading
     let listed = world.sealpost.command(&["letters", "list"]);
-    assert!(listed.contains("opened"), "{listed}");
+    let opened = listed.lines().find(|line| line.contains("opened")).unwrap_or_else(|| panic!("{listed}"));
+    // its link is forgotten with the proof that it was opened
+    let (code, said) = world.sealpost.failing(&["letters", "resend", opened.split_whitespace().nth(1).unwrap()]);
+    assert!(code == Some(64) && said.contains("can't be sent again"), "{said}");
     for line in listed.lines() {
         let letter = line.split_whitespace().next().unwrap();
         world.sealpost.command(&["letters", "withdraw", letter]);

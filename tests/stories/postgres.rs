@@ -75,6 +75,13 @@ impl Postgres {
         run(command)
     }
 
+    /// The database `sealpost`, its owner `sealpost`, and the portal's role `sealpost_portal`, which can only log in.
+    pub fn create_roles_apart(&self) {
+        self.psql("postgres", "create role sealpost login");
+        self.psql("postgres", "create role sealpost_portal login");
+        self.psql("postgres", "create database sealpost owner sealpost");
+    }
+
     pub fn create_database(&self, name: &str) {
         self.psql("postgres", &format!("create database {name}"));
     }

@@ -21,8 +21,10 @@ pub const EXECUTABLE: &str = env!("CARGO_BIN_EXE_sealpost");
 pub enum Store {
     /// Two SQLite files in the state directory.
     Embedded,
-    /// Two PostgreSQL URLs.
-    Postgres { vault: String, gateway: String },
+    /// PostgreSQL URLs, and the role in the portal's.
+    Postgres { vault: String, gateway: String, portal: String, role: String },
+    /// The portal's PostgreSQL URL and nothing else, as on a host with that door alone.
+    PortalAlone { portal: String },
 }
 
 /// What a story chooses; the rest of the configuration is the same for all.
@@ -72,7 +74,10 @@ impl Setup {
         let directory = directory.display();
         let store = match store {
             Store::Embedded => String::new(),
-            Store::Postgres { vault, gateway } => format!("vault-url = \"{vault}\"\ngateway-url = \"{gateway}\"\n"),
+            Store::Postgres { vault, gateway, portal, role } => format!(
+                "vault-url = \"{vault}\"\ngateway-url = \"{gateway}\"\nportal-url = \"{portal}\"\nportal-role = \"{role}\"\n"
+            ),
+            Store::PortalAlone { portal } => format!("portal-url = \"{portal}\"\n"),
         };
         let text = format!(
             r##"

@@ -59,12 +59,15 @@ impl World {
             Front { submission, back, sealpost: Some(setup.smtp), returns: Some(setup.returns), beyond: outside },
         )
         .await;
-        let behind = Postfix::behind(
-            &scratch,
-            Behind { port: outside, returns: Some(setup.returns), home: Some(back) },
-        )
-        .await;
+        let behind =
+            Postfix::behind(&scratch, Behind { port: outside, returns: Some(setup.returns), home: Some(back) }).await;
         let sealpost = Sealpost::start(&scratch, setup).await;
+        if let Some(postgres) = &postgres {
+            let connected = "select distinct usename from pg_stat_activity where datname = 'sealpost' and usename <> 'postgres' order by 1";
+            let roles = postgres.psql("sealpost", connected);
+            assert_eq!(roles.lines().collect::<Vec<_>>(), ["sealpost", "sealpost_portal"], "each door has its role");
+            assert!(!sealpost.log().contains("could write the gateway's tables"));
+        }
         Self { sealpost, front, behind, submission, postgres, scratch }
     }
 
@@ -92,10 +95,11 @@ impl World {
     }
 }
 
-/// One database, a schema and a role for each door: the portal's role has no grant on the gateway's schema.
+/// One database, a schema for each store, a role for each door.
 fn shared(postgres: &Postgres) -> Store {
-    postgres.create_database("sealpost");
-    Store::Postgres { vault: postgres.url("postgres", "sealpost"), gateway: postgres.url("postgres", "sealpost") }
+    postgres.create_roles_apart();
+    let [gateway, portal] = ["sealpost", "sealpost_portal"].map(|role| postgres.url(role, "sealpost"));
+    Store::Postgres { vault: gateway.clone(), gateway, portal, role: "sealpost_portal".to_owned() }
 }
 
 fn read_all(directory: &std::path::Path, all: &mut Vec<u8>) {

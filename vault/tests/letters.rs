@@ -68,7 +68,8 @@ fn contains(haystack: &[u8], needle: &[u8]) -> bool {
 #[tokio::test]
 async fn a_letter_is_released_until_its_date_and_leaves_nothing_behind() {
     let vault = vault().await;
-    let (content_id, letter, pickup) = (ContentId::random().unwrap(), LetterId::random().unwrap(), PickupId::random().unwrap());
+    let (content_id, letter, pickup) =
+        (ContentId::random().unwrap(), LetterId::random().unwrap(), PickupId::random().unwrap());
     letters::publish_certificate(&vault.db, "AB", b"certificate", 1).await.unwrap();
     letters::store(&vault.db, &vault.blobs, content(content_id, &[(letter, pickup)])).await.unwrap();
 
@@ -80,12 +81,16 @@ async fn a_letter_is_released_until_its_date_and_leaves_nothing_behind() {
     assert_eq!(letters::part(&vault.db, &vault.blobs, pickup, 1, 1_999).await.unwrap().unwrap().len(), 220_000);
     assert!(letters::part(&vault.db, &vault.blobs, pickup, 2, 1_999).await.unwrap().is_none());
 
-    for needle in [SMALL, b"share-of-the-server", b"key-packet-51aa", b"packet-of-a-slip-93be", b"packet-of-an-enclosure"] {
+    for needle in
+        [SMALL, b"share-of-the-server", b"key-packet-51aa", b"packet-of-a-slip-93be", b"packet-of-an-enclosure"]
+    {
         assert!(contains(&files(vault.directory.path()), needle), "there before: {}", String::from_utf8_lossy(needle));
     }
     letters::destroy(&vault.db, &vault.blobs, letter).await.unwrap();
     assert!(letters::released(&vault.db, pickup, 1_999).await.unwrap().is_none());
-    for needle in [SMALL, b"share-of-the-server", b"key-packet-51aa", b"packet-of-a-slip-93be", b"packet-of-an-enclosure"] {
+    for needle in
+        [SMALL, b"share-of-the-server", b"key-packet-51aa", b"packet-of-a-slip-93be", b"packet-of-an-enclosure"]
+    {
         assert!(!contains(&files(vault.directory.path()), needle), "still there: {}", String::from_utf8_lossy(needle));
     }
     letters::destroy(&vault.db, &vault.blobs, letter).await.unwrap();
@@ -152,7 +157,10 @@ async fn uploads_are_bounded_and_can_not_name_foreign_blobs() {
     let parts = uploads::parts(&vault.db, &vault.blobs, reply, 2).await.unwrap().unwrap();
     assert_eq!(parts.iter().map(Vec::len).collect::<Vec<_>>(), [4, 200_000]);
     assert!(uploads::find(&vault.db, reply, "other").await.unwrap().is_none());
-    sqlx::query("update upload_parts set blob_key = 'content/somebody/0' where n = 1").execute(vault.db.writer()).await.unwrap();
+    sqlx::query("update upload_parts set blob_key = 'content/somebody/0' where n = 1")
+        .execute(vault.db.writer())
+        .await
+        .unwrap();
     assert_eq!(uploads::parts(&vault.db, &vault.blobs, reply, 2).await.unwrap(), None, "a foreign blob");
     uploads::delete(&vault.db, &vault.blobs, reply).await.unwrap();
     assert!(uploads::find(&vault.db, reply, "session").await.unwrap().is_none());

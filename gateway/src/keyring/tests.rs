@@ -1,3 +1,5 @@
+//! Tests of the keyring: made once, read strictly, kept secrets bound to their row.
+
 use std::fs::{self, Permissions};
 use std::os::unix::fs::PermissionsExt;
 
@@ -223,4 +225,12 @@ fn spooled_mail_opens_only_as_itself() {
         // Sealed twice under one id, a nonce must not repeat.
         assert_ne!(sealed, keyring.spool_seal(&id, mail).unwrap());
     }
+}
+
+#[test]
+fn a_keyring_is_shared_by_all_workers() {
+    fn shared<T: Send + Sync>() {}
+    shared::<Keyring>();
+    shared::<crate::seal::SealedMessage>();
+    shared::<crate::seal::PickupSecrets>();
 }

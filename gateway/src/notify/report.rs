@@ -1,9 +1,9 @@
-//! Reports: what became of a letter, told to its sender; an answer that is held, told to the postmaster.
+//! Reports: what became of a letter, told to its sender.
 //!
 //! Security: they carry neither link nor subject. A mail server's reply is text from outside: one line, bounded, escaped.
 
 use sealpost_texts::Language;
-use sealpost_vault::address::{EmailAddress, Identity};
+use sealpost_vault::address::EmailAddress;
 use sealpost_vault::clock::Time;
 
 use super::words::{Triple, Words, triple};
@@ -20,20 +20,8 @@ pub struct Original<'a> {
     pub references: &'a [String],
 }
 
-/// An answer that the internal mail server refused for good.
-pub struct HeldAnswer<'a> {
-    pub postmaster: &'a EmailAddress,
-    pub reader: &'a Identity,
-    /// Whose mailbox didn't take it.
-    pub sender: &'a EmailAddress,
-    pub queue_id: &'a str,
-    /// What the mail server said.
-    pub reply: &'a str,
-}
-
 triple!(render_undelivered, "mail/undelivered.subject.txt", "mail/undelivered.txt", "mail/undelivered.html");
 triple!(render_expired, "mail/expired.subject.txt", "mail/expired.txt", "mail/expired.html");
-triple!(render_held, "mail/held_answer.subject.txt", "mail/held_answer.txt", "mail/held_answer.html");
 
 // RFC 5321 4.5.3.1.5 gives a reply line 512 octets; replies of several lines are told in part.
 const REPLY: usize = 600;
@@ -63,35 +51,6 @@ pub fn expired(
     let words = about(head, original, language);
     let triple = render_expired(&words)?;
     to_sender(head, original, &words, &triple, message_id, language, now)
-}
-
-/// An answer is held in the queue.
-pub fn held_answer(
-    head: &Letterhead,
-    held: &HeldAnswer<'_>,
-    message_id: &str,
-    language: Language,
-    now: Time,
-) -> Result<Vec<u8>, ComposeError> {
-    let words = Words::new(&head.organisation, language)
-        .fact("reader", header::shown_address(held.reader.as_str()))
-        .fact("sender", held.sender.to_string())
-        .fact("queue-id", header::line(held.queue_id, header::NAME))
-        .fact("reply", header::line(held.reply, REPLY));
-    let triple = render_held(&words)?;
-    Heading {
-        author: Author::Machine,
-        name: words.value("organisation"),
-        from: &head.from,
-        to: held.postmaster,
-        subject: triple.subject.clone(),
-        message_id,
-        in_reply_to: None,
-        references: &[],
-        language,
-        now,
-    }
-    .alternative(&triple)
 }
 
 fn about(head: &Letterhead, original: &Original<'_>, language: Language) -> Words {

@@ -8,7 +8,7 @@
 use std::time::{Duration, UNIX_EPOCH};
 
 use lettre::message::header::{ContentTransferEncoding, ContentType, HeaderName, HeaderValue};
-use lettre::message::{Mailbox, Message, MultiPart, SinglePart};
+use lettre::message::{Body, Mailbox, Message, MultiPart, SinglePart};
 use sealpost_texts::{Language, Texts};
 use sealpost_vault::id::QueueId;
 use sealpost_vault::{EmailAddress, Time};
@@ -46,6 +46,8 @@ pub enum ReportError {
     MediaType,
     #[error("a header name isn't well-formed")]
     HeaderName,
+    #[error("a field isn't ASCII, or too long for a line")]
+    SevenBit,
 }
 
 /// Writes reports in the organisation's name.
@@ -212,10 +214,14 @@ fn plain(text: String) -> SinglePart {
     SinglePart::builder().header(ContentType::TEXT_PLAIN).body(text)
 }
 
-/// `text` is ASCII with short lines.
+/// `text` is ASCII with lines of at most [`LONGEST_LINE`]. RFC 3464 2.1 asks for 7bit; the composer's own check, which
+/// panics, would draw the line at 76 octets, and what a next hop said may be longer.
 fn seven_bit(kind: &str, text: String) -> Result<SinglePart, ReportError> {
-    let part = SinglePart::builder().header(media_type(kind)?);
-    Ok(part.header(ContentTransferEncoding::SevenBit).body(text))
+    if !text.is_ascii() || text.split("\r\n").any(|line| line.len() > LONGEST_LINE) {
+        return Err(ReportError::SevenBit);
+    }
+    let body = Body::dangerous_pre_encoded(text.into_bytes(), ContentTransferEncoding::SevenBit);
+    Ok(SinglePart::builder().header(media_type(kind)?).body(body))
 }
 
 fn media_type(text: &str) -> Result<ContentType, ReportError> {
@@ -283,6 +289,19 @@ mod tests {
         assert!(repeated_fields(many.as_bytes()).len() <= MOST_REPEATED + 2 * 10_000);
         let long = format!("To: {}\r\n folded\r\nCc: c@x.example\r\n\r\n", "x".repeat(1000));
         assert_eq!(repeated_fields(long.as_bytes()), "Cc: c@x.example\r\n");
+    }
+
+    #[test]
+    fn long_replies_and_long_fields_make_no_composer_panic() {
+        let one = "a@x.example".parse().unwrap();
+        let said = failure(&"550 5.1.1 unknown ".repeat(22), Speaker::NextHop);
+        let failed = [FailedRecipient { recipient: &one, failure: &said, cause: Cause::Refused }];
+        let report = Report { failed: &failed, hop: "mx", arrived_at: 0, message_id: "id", now: 1 };
+        let original = format!("Subject: {}\r\n\r\n", "x".repeat(900));
+        let bytes = reporter(Language::En).bounce(&report, &one, Some(original.as_bytes())).unwrap();
+        let text = String::from_utf8(bytes).unwrap();
+        assert!(text.contains(&format!("Diagnostic-Code: smtp; {}\r\n", said.text)));
+        assert!(text.contains(original.get(..900).unwrap()));
     }
 
     #[test]

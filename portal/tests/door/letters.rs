@@ -70,7 +70,12 @@ async fn not_proven_unknown_withdrawn_and_expired_are_one_answer() {
         of_withdrawn.get(&format!("/api/pickups/{withdrawn}/parts/0")).await,
         of_withdrawn.get(&format!("/api/pickups/{pickup}")).await,
     ];
-    sqlx::query("update pickups set expires_at = $1 where pickup_id = $2").bind(NOW).bind(pickup.to_string()).execute(bench.vault.writer()).await.unwrap();
+    sqlx::query("update pickups set expires_at = $1 where pickup_id = $2")
+        .bind(NOW)
+        .bind(pickup.to_string())
+        .execute(bench.vault.writer())
+        .await
+        .unwrap();
     answers.push(reader.get(&format!("/api/pickups/{pickup}")).await);
     answers.push(reader.get(&format!("/api/pickups/{pickup}/parts/0")).await);
     for (n, answer) in answers.iter().enumerate() {

@@ -84,12 +84,6 @@ mail-expired-title = Ihre Nachricht wurde nicht geöffnet
 mail-expired-intro = Sie haben am { $date } an { $recipient } geschrieben. Ihre Nachricht wurde nicht rechtzeitig geöffnet: Sie ist abgelaufen und wurde im Portal vernichtet.
 mail-expired-next = Wenn sie noch wichtig ist, senden Sie sie noch einmal oder erreichen Sie den Empfänger auf anderem Weg.
 
-mail-held-answer-subject = Eine Antwort wird in der Warteschlange gehalten
-mail-held-answer-title = Eine Antwort konnte nicht zugestellt werden
-mail-held-answer-intro = { $reader } hat { $sender } im Portal geantwortet, aber der interne Mailserver hat die Antwort abgelehnt. Sie ist nicht verloren: Sie liegt verschlüsselt in der Warteschlange.
-mail-held-answer-sender = Postfach
-mail-held-answer-queue-id = Kennung in der Warteschlange
-mail-held-answer-next = Beheben Sie die Ursache und senden Sie die Antwort dann mit diesem Befehl noch einmal:
 ## Pages
 
 page-title = Geschützte Nachricht

@@ -84,12 +84,6 @@ mail-expired-title = Your message was not opened
 mail-expired-intro = You wrote to { $recipient } on { $date }. Your message was not opened in time: it expired and was destroyed in the portal.
 mail-expired-next = If it still matters, send it again or reach the recipient in another way.
 
-mail-held-answer-subject = An answer is held in the queue
-mail-held-answer-title = An answer could not be delivered
-mail-held-answer-intro = { $reader } answered { $sender } in the portal, but the internal mail server refused the answer. It isn’t lost: it is kept, encrypted, in the queue.
-mail-held-answer-sender = Mailbox
-mail-held-answer-queue-id = Queue id
-mail-held-answer-next = Put the cause right, then send the answer again with this command:
 ## Pages
 
 page-title = Protected message

@@ -1,3 +1,5 @@
+//! Tests of sealed contents: one packet, padded, opened only by its own session key.
+
 use sequoia_openpgp::packet::{Literal, Marker};
 use sequoia_openpgp::serialize::Serialize;
 use sequoia_openpgp::serialize::stream::Compressor;

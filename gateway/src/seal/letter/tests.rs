@@ -1,3 +1,5 @@
+//! Tests of sealed letters: slips, parts, pickups.
+
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use ring::hmac;

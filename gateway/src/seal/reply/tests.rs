@@ -1,3 +1,5 @@
+//! Tests of replies: believed with the right voice only, each field compared.
+
 use ring::hmac;
 use sequoia_openpgp::Cert;
 use sequoia_openpgp::packet::pkesk::PKESK6;

@@ -1,3 +1,5 @@
+//! Tests of the shapes: hostile packets are refused before a library sees them.
+
 use super::*;
 
 /// A SEIPD body: version, cipher, AEAD, chunk size, then `rest` octets.

@@ -131,7 +131,7 @@ impl Road {
             letterhead,
             stores.clone(),
             queue.clone(),
-            Ringer::new(home, bell::Door::Portal),
+            Ringer::new(&stores.vault, home, bell::Door::Portal),
             clock.clone(),
         );
         Self { directory, clock, keyring, stores, queue, gateway: Arc::new(gateway) }
@@ -246,7 +246,7 @@ impl Road {
 
     async fn answered(&self, errand_id: ErrandId) -> Answer {
         let stop = CancellationToken::new();
-        let bell = Listener::bind(self.directory.path(), bell::Door::Gateway);
+        let bell = Listener::bind(&self.stores.vault, self.directory.path(), bell::Door::Gateway);
         let office = tokio::spawn(self.gateway.clone().answer_errands(bell, stop.clone()));
         let answer = until(async || errands::answer(&self.stores.vault, errand_id).await.unwrap()).await;
         stop.cancel();

@@ -16,6 +16,7 @@ use sealpost_gateway::notify::Letterhead;
 use sealpost_gateway::policy::{Policy, PolicyError};
 use sealpost_texts::Organisation;
 use sealpost_vault::address::domain_of;
+use sealpost_vault::grants::Role;
 use sealpost_vault::{EmailAddress, blobs::BlobStore};
 
 /// Why a configuration can't be used.
@@ -62,6 +63,12 @@ pub struct Store {
     /// PostgreSQL for the gateway's own store; empty: SQLite in the directory.
     #[serde(default)]
     pub gateway_url: String,
+    /// The vault as the portal connects to it, with a role of its own; empty: `vault_url`.
+    #[serde(default)]
+    pub portal_url: String,
+    /// The role in `portal_url`, which gets its grants from us; empty: none is made.
+    #[serde(default)]
+    pub portal_role: String,
 }
 
 #[derive(Debug, Deserialize)]
@@ -268,6 +275,15 @@ impl Configuration {
         if !both_or_none {
             return Err(wrong("store.vault-url and store.gateway-url go together".to_owned()));
         }
+        if !self.store.portal_url.is_empty() && !is_postgres(&self.store.portal_url) {
+            return Err(wrong("store.portal-url must begin with postgres://".to_owned()));
+        }
+        if self.portal_role()?.is_some() && !is_postgres(&self.store.vault_url) {
+            return Err(wrong("store.portal-role needs store.vault-url on PostgreSQL".to_owned()));
+        }
+        if !self.store.portal_url.is_empty() && !self.is_portals_alone() && !is_postgres(&self.store.vault_url) {
+            return Err(wrong("store.portal-url leads to PostgreSQL and store.vault-url does not".to_owned()));
+        }
         self.next_hop("inside.next-hop", &self.inside.next_hop, self.inside.tls)?;
         self.next_hop("outside.next-hop", &self.outside.next_hop, self.outside.tls)?;
         Ok(())
@@ -349,6 +365,27 @@ impl Configuration {
         }
     }
 
+    /// The vault, as the portal's door connects to it.
+    pub fn portal_url(&self) -> String {
+        if self.store.portal_url.is_empty() { self.vault_url() } else { self.store.portal_url.clone() }
+    }
+
+    /// The role that gets the portal's grants.
+    pub fn portal_role(&self) -> Result<Option<Role>, ConfigurationError> {
+        if self.store.portal_role.is_empty() {
+            return Ok(None);
+        }
+        Role::new(&self.store.portal_role).map(Some).map_err(|problem| ConfigurationError::Wrong {
+            path: self.path.clone(),
+            problem: format!("store.portal-role: {problem}"),
+        })
+    }
+
+    /// With `portal-url` and no `vault-url`: the configuration of a portal that must not know how the gateway connects.
+    pub fn is_portals_alone(&self) -> bool {
+        self.store.vault_url.is_empty() && !self.store.portal_url.is_empty()
+    }
+
     pub fn gateway_url(&self) -> String {
         if self.store.gateway_url.is_empty() {
             format!("sqlite:{}", self.gateway_directory().join("gateway.db").display())
@@ -364,6 +401,10 @@ impl Configuration {
     pub fn gateway_blobs(&self) -> Result<BlobStore, sealpost_vault::StoreError> {
         BlobStore::local(&self.gateway_directory().join("blobs"))
     }
+}
+
+fn is_postgres(url: &str) -> bool {
+    url.starts_with("postgres://") || url.starts_with("postgresql://")
 }
 
 /// The line of a TOML error, and its text with the nearest known key.
@@ -382,3 +423,6 @@ fn explain(text: &str, error: &toml::de::Error) -> (usize, String) {
     let hint = nearest.map(|known| format!(", did you mean `{known}`?")).unwrap_or_default();
     (line, format!("unknown key `{unknown}`{hint}"))
 }
+
+#[cfg(test)]
+mod tests;

@@ -24,26 +24,26 @@ use crate::{init, serve};
 pub struct Demo {
     #[command(subcommand)]
     action: Option<Action>,
-    /// Where keys, configuration and stores of the demo go
+    /// Where the demo keeps everything; made if it isn't there
     #[arg(long, default_value = "sealpost-demo", value_name = "DIRECTORY")]
     directory: PathBuf,
-    /// Port on which the gateway takes mail
+    /// Port on which Sealpost takes mail
     #[arg(long, default_value_t = 2525, value_name = "PORT")]
     smtp_port: u16,
     /// Port of the portal
     #[arg(long, default_value_t = 8080, value_name = "PORT")]
     portal_port: u16,
-    /// Port on which the catcher takes mail
+    /// Port of the mail server that catches what Sealpost sends
     #[arg(long, default_value_t = 2526, value_name = "PORT")]
     catcher_port: u16,
-    /// Port of the page that shows caught mail
+    /// Port of the mailbox's page
     #[arg(long, default_value_t = 8025, value_name = "PORT")]
     mailbox_port: u16,
 }
 
 #[derive(Subcommand)]
 enum Action {
-    /// Send the sample mails again, to a demo that runs
+    /// Send the sample mails again, to a demo that runs (with the same ports)
     Send,
 }
 
@@ -100,6 +100,12 @@ impl Demo {
     }
 
     fn next_steps(&self, mailbox: &str) -> String {
+        let program = std::env::args_os().next().unwrap_or_else(|| "sealpost".into());
+        let ports = if (self.smtp_port, self.mailbox_port) == (2525, 8025) {
+            String::new()
+        } else {
+            format!(" --smtp-port {} --mailbox-port {}", self.smtp_port, self.mailbox_port)
+        };
         format!(
             "\nSealpost is running. Two mails went in over SMTP: a lab result for a patient without a key, which was sealed,\n\
              and a lunch note, which passed.\n\n\
@@ -107,10 +113,11 @@ impl Demo {
              2. Read the notification that the patient got and follow its link.\n\
              3. Ask for a code; it arrives in the same mailbox. Type it, read the letter, save the PDF.\n\
              4. Answer it. The answer arrives in the mailbox of Dr. Weber.\n\n\
-             Send the samples again:    sealpost demo send\n\
+             Send the samples again:    {program} demo{ports} send\n\
              Send a mail of your own:   swaks --server 127.0.0.1:{smtp} --from anna.weber@klinik.example \\\n\
              {pad}--to you@example.net --header 'Subject: [secure] hello'\n\
              Stop with Ctrl-C. Everything lies in {directory}.\n",
+            program = program.to_string_lossy(),
             smtp = self.smtp_port,
             pad = "                           ",
             directory = self.directory.display(),

@@ -23,11 +23,12 @@ use sealpost_gateway::{queue, smtp};
 use sealpost_vault::bell::{self, Listener};
 use sealpost_vault::clock::Clock;
 use sealpost_vault::db::{Db, Schema};
+use sealpost_vault::grants::{self, Separation};
 use sealpost_vault::letters::publish_certificate;
 
 use crate::configuration::Configuration;
 use crate::exit::Failure;
-use crate::sandbox::{self, Confinement};
+use crate::sandbox::Confined;
 use crate::{parts, tls};
 
 /// How long a graceful stop may take.
@@ -130,7 +131,7 @@ pub async fn gateway(configuration: &Configuration, keeper: Keeper) -> Result<()
     .map_err(Failure::configuration)?;
 
     let tasks = Tasks::new(&stop);
-    let bell = Listener::bind(&configuration.vault_directory(), bell::Door::Gateway);
+    let bell = Listener::bind(gateway.vault(), &configuration.vault_directory(), bell::Door::Gateway);
     for _ in 0..configuration.gateway_settings().heavy.max(2) {
         tasks.spawn(Arc::clone(&gateway).work(stop.clone()));
     }
@@ -227,10 +228,7 @@ async fn answer_health(listener: TcpListener, queue: Queue, stop: CancellationTo
 }
 
 /// Runs the portal until it is told to stop, locked out of everything but the vault.
-pub async fn portal(configuration: &Configuration, confinement: Confinement, keeper: Keeper) -> Result<(), Failure> {
-    if confinement == Confinement::Enforced {
-        sandbox::verify(configuration).await?;
-    }
+pub async fn portal(configuration: &Configuration, keeper: Keeper, _confined: Confined) -> Result<(), Failure> {
     let stop = stop_signal(keeper)?;
     let tls = match (&configuration.portal.certificate, &configuration.portal.key) {
         (Some(certificate), Some(key)) => Some(tls::server_config(certificate, key).map_err(Failure::configuration)?),
@@ -241,7 +239,12 @@ pub async fn portal(configuration: &Configuration, confinement: Confinement, kee
         organisation: configuration.organisation.clone(),
         proxies: configuration.portal.proxies.clone(),
     };
-    let vault = Db::connect(&configuration.vault_url(), Schema::Vault).await?;
+    let vault = Db::connect(&configuration.portal_url(), Schema::Vault).await?;
+    if grants::check(&vault).await? == Separation::Missing {
+        warn!(
+            "the portal's role could write the gateway's tables: give it one of its own (store.portal-url, store.portal-role)"
+        );
+    }
     let blobs = configuration.vault_blobs()?;
     say_ready(keeper, "portal");
     sealpost_portal::serve(

@@ -5,6 +5,7 @@ use std::process::ExitCode;
 
 use sealpost_gateway::keyring::KeyringError;
 use sealpost_vault::StoreError;
+use sealpost_vault::grants::GrantError;
 
 use crate::configuration::ConfigurationError;
 
@@ -57,6 +58,20 @@ impl From<ConfigurationError> for Failure {
 impl From<KeyringError> for Failure {
     fn from(error: KeyringError) -> Self {
         Self::configuration(error)
+    }
+}
+
+impl From<GrantError> for Failure {
+    fn from(error: GrantError) -> Self {
+        match error {
+            GrantError::NoSuchRole(_) | GrantError::NotApart(_) | GrantError::TooMuch { .. } => {
+                Self::configuration(error)
+            }
+            // The gateway mends these, perhaps while we try again.
+            GrantError::TooLittle { .. } | GrantError::NotMigrated(_) | GrantError::Store(_) => {
+                Self::unavailable(error)
+            }
+        }
     }
 }
 

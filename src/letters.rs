@@ -14,6 +14,10 @@ use crate::exit::Failure;
 use crate::logging::time;
 use crate::parts;
 
+const LIST: &str = "A line is: letter's id, reader's id, state, when it was sealed, sender -> reader.\n\
+    States: notified, undelivered (the notification came back; the sender was told), released (handed out to a browser that \
+    had a code), opened (that browser proved that it could read it), withdrawn, expired.";
+
 #[derive(Args)]
 pub struct LettersCommand {
     #[command(subcommand)]
@@ -23,30 +27,31 @@ pub struct LettersCommand {
 #[derive(Subcommand)]
 enum Action {
     /// List letters, newest first: one line per reader
+    #[command(after_help = LIST)]
     List {
         /// At most so many lines
-        #[arg(long, default_value_t = 100)]
+        #[arg(long, default_value_t = 100, value_name = "LINES")]
         limit: u16,
-        /// As JSON, one line per reader
+        /// As JSON, one object a line
         #[arg(long)]
         json: bool,
     },
-    /// Show a letter, or one reader's way to it
+    /// Show dates and state of a letter, for all its readers or one; not its content
     Show {
-        /// A letter's or a pickup's id
+        /// A letter's id, or a reader's id, as `letters list` shows them
         id: String,
     },
-    /// Send the notification again; possible until the letter was opened or has ended
+    /// Send the notification with the link again; possible until the letter was opened, withdrawn or has expired
     Resend {
-        /// A letter's or a pickup's id
+        /// A letter's id, or a reader's id, as `letters list` shows them
         id: String,
     },
     /// Take a letter back: it is destroyed at once
     #[command(long_about = "Take a letter back: it is destroyed at once.\n\n\
-        With a letter's id for all its readers, with a pickup's id for one of them. Who has read it has read it; nobody can \
-        read it from now on. What backups have of it stays sealed.")]
+        With a letter's id for all its readers, with a reader's id for that one. Who has read it has read it; nobody can read \
+        it from now on, and a notification that still waits isn't sent. Nobody is told. What backups have of it stays sealed.")]
     Withdraw {
-        /// A letter's or a pickup's id
+        /// A letter's id, or a reader's id, as `letters list` shows them
         id: String,
     },
 }
@@ -113,7 +118,7 @@ impl LettersCommand {
 }
 
 fn unknown(id: &str) -> Failure {
-    Failure::usage(format!("{id}: no such letter or pickup"))
+    Failure::usage(format!("{id}: no such letter"))
 }
 
 async fn find(gateway: &sealpost_gateway::Gateway, id: &str) -> Result<Vec<Pickup>, Failure> {
@@ -129,7 +134,7 @@ async fn find(gateway: &sealpost_gateway::Gateway, id: &str) -> Result<Vec<Picku
 fn show(pickup: &Pickup) {
     let when = |seconds| if seconds == 0 { "not yet".to_owned() } else { time(seconds) };
     println!("letter        {}", pickup.letter_id);
-    println!("pickup        {}", pickup.pickup_id);
+    println!("reader's id   {}", pickup.pickup_id);
     println!("conversation  {}", pickup.conversation_id);
     println!("state         {}", pickup.state);
     println!("from          {}", pickup.sender);

@@ -17,7 +17,7 @@ mod sandbox;
 mod serve;
 mod tls;
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
@@ -27,6 +27,10 @@ use crate::exit::Failure;
 /// Mail in over SMTP, sealed, picked up and answered in a browser.
 #[derive(Parser)]
 #[command(name = "sealpost", version, about, long_about = None, max_term_width = 100)]
+#[command(
+    after_help = "To see it at work, run `sealpost demo`: it needs no configuration and sends nothing to anybody.\n\
+    Each command explains itself: `sealpost letters --help`, `sealpost letters withdraw --help`."
+)]
 struct Cli {
     /// The configuration file
     #[arg(
@@ -45,47 +49,64 @@ struct Cli {
 #[derive(Subcommand)]
 enum Command {
     /// Make the organisation's keys; once, before the first start
-    #[command(long_about = "Make the organisation's keys: gateway root, spool key and OpenPGP certificate.\n\n\
-        They are made once, before the first start. Without them nothing that is stored can be opened again: back them up.\n\
-        Existing keys are never overwritten.")]
+    #[command(
+        long_about = "Make the organisation's keys, in the directory that [keys] of the configuration names.\n\n\
+        They are made once, before the first start. Without them nothing that is stored can be opened again: back them up, \
+        apart from the rest. Existing keys are never overwritten."
+    )]
     Init(init::Init),
-    /// Run the gateway and the portal
-    #[command(long_about = "Run the gateway and the portal.\n\n\
-        Without a door named, both run as child processes of this one, each with only what it needs; with one named, only \
-        that door runs, in this process.")]
+    /// Run the gateway (mail) and the portal (web)
+    #[command(long_about = "Run the gateway (mail) and the portal (web).\n\n\
+        Without an argument both run, each in a process of its own; one that ends is started again. With one of them named \
+        only that one runs, in this process: for two users, or two machines that share a PostgreSQL database.\n\n\
+        It stays in the foreground, logs to standard error, and stops in order on SIGTERM or Ctrl-C. SEALPOST_LOG=debug logs \
+        more, SEALPOST_LOG_FORMAT=json for machines.")]
     Serve(serve::Serve),
-    /// Show the main job on this machine: keys, both doors, a mail catcher and sample mails
+    /// Try Sealpost on this machine: sample mails, and a mailbox in the browser that catches everything
+    #[command(
+        long_about = "Try Sealpost on this machine: sample mails, and a mailbox in the browser that catches everything.\n\n\
+        Makes keys and a configuration in a directory of its own, runs gateway and portal, sends two sample mails, and prints \
+        what to click next. It reads no configuration file, and nothing leaves this machine. Ctrl-C ends it; the directory stays, and can be deleted."
+    )]
     Demo(demo::Demo),
-    /// Try the policy on a message
+    /// Try on a message what the policy would do with it
     Policy(policy_test::PolicyCommand),
-    /// Look after mail that waits
+    /// Look after mail that Sealpost has accepted and not yet handed on
     Queue(queue::QueueCommand),
-    /// Look after sealed letters
+    /// Look after sealed letters: list, send the notification again, withdraw
     Letters(letters::LettersCommand),
-    /// Check configuration, policy and keys, and say what is wrong
+    /// Check configuration, policy, certificates and keys, and say what is wrong; starts nothing
     CheckConfig,
 }
 
 fn main() -> ExitCode {
+    // Whatever is written from here on is for its owner only.
+    rustix::process::umask(rustix::fs::Mode::from_raw_mode(0o077));
     let Cli { config, command } = Cli::parse();
     logging::start(matches!(command, Command::Serve(_) | Command::Demo(_)));
-    let outcome = match command {
-        Command::Init(init) => init.run(&config),
-        // The portal's sandbox holds for threads that are started after it: it comes before the runtime.
-        Command::Serve(serve) => serve.prepare(&config).and_then(|prepared| block_on(serve.run(prepared))),
-        Command::Demo(demo) => block_on(demo.run()),
-        Command::Policy(policy) => policy.run(&config),
-        Command::Queue(queue) => block_on(queue.run(&config)),
-        Command::Letters(letters) => block_on(letters.run(&config)),
-        Command::CheckConfig => check_config::run(&config),
-    };
-    match outcome {
+    match obey(command, &config) {
         Ok(()) => ExitCode::SUCCESS,
         Err(failure) => failure.report(),
     }
 }
 
-fn block_on(work: impl Future<Output = Result<(), Failure>>) -> Result<(), Failure> {
+fn obey(command: Command, config: &Path) -> Result<(), Failure> {
+    match command {
+        Command::Init(init) => init.run(config),
+        Command::Serve(serve) => {
+            // The portal's process gives up its rights while it has one thread; the runtime starts more.
+            let fit = serve.fit(config)?;
+            on_runtime(fit.run())
+        }
+        Command::Demo(demo) => on_runtime(demo.run()),
+        Command::Policy(policy) => policy.run(config),
+        Command::Queue(queue) => on_runtime(queue.run(config)),
+        Command::Letters(letters) => on_runtime(letters.run(config)),
+        Command::CheckConfig => check_config::run(config),
+    }
+}
+
+fn on_runtime(work: impl Future<Output = Result<(), Failure>>) -> Result<(), Failure> {
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build().map_err(Failure::system)?;
     let outcome = runtime.block_on(work);
     // Work that still blocks (a long decryption) doesn't keep a finished program from ending.

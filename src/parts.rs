@@ -9,12 +9,19 @@ use sealpost_gateway::queue::Queue;
 use sealpost_vault::bell::{Door, Ringer};
 use sealpost_vault::clock::Clock;
 use sealpost_vault::db::{Db, Schema};
+use sealpost_vault::grants;
 
 use crate::configuration::Configuration;
 use crate::exit::Failure;
 
-/// Connects both stores and brings their schemas up to date.
+/// Connects both stores, brings their schemas up to date, and makes the portal's grants.
 pub async fn stores(configuration: &Configuration) -> Result<Stores, Failure> {
+    if configuration.is_portals_alone() {
+        return Err(Failure::configuration(format!(
+            "{}: store.portal-url without store.vault-url is for a portal alone (`sealpost serve portal`)",
+            configuration.path().display()
+        )));
+    }
     for directory in [configuration.vault_directory(), configuration.gateway_directory()] {
         private_directory(&directory)?;
     }
@@ -22,6 +29,9 @@ pub async fn stores(configuration: &Configuration) -> Result<Stores, Failure> {
     let own = Db::connect(&configuration.gateway_url(), Schema::Gateway).await?;
     vault.migrate().await?;
     own.migrate().await?;
+    if let Some(role) = configuration.portal_role()? {
+        grants::give(&vault, &own, &role).await?;
+    }
     Ok(Stores { vault, vault_blobs: configuration.vault_blobs()?, own, own_blobs: configuration.gateway_blobs()? })
 }
 
@@ -41,6 +51,7 @@ pub async fn gateway(configuration: &Configuration, clock: Clock) -> Result<(Gat
     let policy = configuration.policy()?;
     let stores = stores(configuration).await?;
     let queue = Queue::new(stores.own.clone(), stores.own_blobs.clone(), Arc::clone(&keyring), clock.clone());
+    let ringer = Ringer::new(&stores.vault, &configuration.vault_directory(), Door::Portal);
     let gateway = Gateway::new(
         configuration.gateway_settings(),
         keyring,
@@ -48,7 +59,7 @@ pub async fn gateway(configuration: &Configuration, clock: Clock) -> Result<(Gat
         configuration.letterhead(),
         stores,
         queue.clone(),
-        Ringer::new(&configuration.vault_directory(), Door::Portal),
+        ringer,
         clock,
     );
     Ok((gateway, queue))

@@ -23,19 +23,24 @@ pub struct PolicyCommand {
 
 #[derive(Subcommand)]
 enum Action {
-    /// Judge a message file for each recipient: treatment, rule, what matched
+    /// Say for each recipient whether a message is held, relayed or refused, by which rule, and what matched
+    #[command(
+        after_help = "Example: sealpost policy test mail.eml --from anna.weber@klinik.example --to paula@mail.example\n\n\
+        Addresses are those of the envelope, as in SMTP; From and To in the message don't count."
+    )]
     Test(Test),
 }
 
 #[derive(Args)]
 struct Test {
-    /// A message as it would be sent (an .eml file)
+    /// A file with the message as it would be sent (.eml)
+    #[arg(value_name = "FILE")]
     mail: PathBuf,
-    /// Envelope sender
-    #[arg(long)]
+    /// Sender
+    #[arg(long, value_name = "ADDRESS")]
     from: EmailAddress,
-    /// Envelope recipient; may be given several times
-    #[arg(long, required = true)]
+    /// Recipient; may be given several times
+    #[arg(long, required = true, value_name = "ADDRESS")]
     to: Vec<EmailAddress>,
     /// As JSON, one line per recipient
     #[arg(long)]
@@ -72,30 +77,36 @@ impl Test {
             bytes: crlf(&bytes),
         };
         let parsed = ParsedMessage::parse(received).map_err(|refused| Failure::data(format!("refused: {refused}")))?;
-        let author = if configuration.inside.domains.iter().any(|domain| domain == self.from.domain()) {
-            Author::Inside
-        } else {
-            Author::Stranger
-        };
-        let facts = parsed.facts.said_by(author);
+        let inside = |address: &EmailAddress| configuration.inside.domains.iter().any(|own| own == address.domain());
+        let facts = parsed.facts.said_by(if inside(&self.from) { Author::Inside } else { Author::Stranger });
         for recipient in &self.to {
             let judgement = policy.judge(&facts, &from, recipient);
-            let treatment = match judgement.treatment {
-                Treatment::Relay(_) => "relay",
-                Treatment::Hold => "hold",
-                Treatment::Reject => "refuse",
+            // As the gateway does: the policy is for those outside, and what is held needs somebody inside who can be answered.
+            let (treatment, rule, matched, note) = if inside(recipient) {
+                ("relay", "inside".to_owned(), Vec::new(), "of the organisation's own domains: no rule is asked")
+            } else {
+                let (treatment, note) = match judgement.treatment {
+                    Treatment::Relay(_) => ("relay", ""),
+                    Treatment::Hold if inside(&self.from) => ("hold", ""),
+                    Treatment::Hold => ("refuse", "to be held, but the sender isn't of the organisation's domains"),
+                    Treatment::Reject => ("refuse", ""),
+                };
+                (treatment, judgement.rule.to_string(), judgement.matched, note)
             };
             if self.json {
                 let line = serde_json::json!({
-                    "recipient": recipient.to_string(), "treatment": treatment, "rule": judgement.rule, "matched": judgement.matched,
+                    "recipient": recipient.to_string(), "treatment": treatment, "rule": rule, "matched": matched, "note": note,
                 });
                 println!("{line}");
             } else {
                 println!("{recipient}");
                 println!("  treatment  {treatment}");
-                println!("  rule       {}", judgement.rule);
-                for matched in &judgement.matched {
+                println!("  rule       {rule}");
+                for matched in &matched {
                     println!("  matched    {matched}");
+                }
+                if !note.is_empty() {
+                    println!("  note       {note}");
                 }
             }
         }

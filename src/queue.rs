@@ -14,36 +14,48 @@ use crate::exit::Failure;
 use crate::logging::time;
 use crate::parts;
 
+const LIST: &str = "A line is: id, kind, size, since when, sender -> recipient, state, attempts, next attempt, what the next server said.\n\
+    Kinds: spooled (accepted, not yet sealed or passed on), relayed, notification, code, answer (of a reader), report.\n\
+    States: active (is tried when due), held (waits for `release` or `retry`).\n\
+    What was delivered is no longer here.";
+
 #[derive(Args)]
 pub struct QueueCommand {
     #[command(subcommand)]
     action: Action,
 }
 
-/// An id is a row's, or that of the accepted message (as in its `250`), which names all rows that came of it.
 #[derive(Subcommand)]
 enum Action {
     /// List what waits, oldest first
+    #[command(after_help = LIST)]
     List {
-        /// As JSON, one line per row
+        /// As JSON, one object a line
         #[arg(long)]
         json: bool,
     },
-    /// Show a row, or all rows of a message
-    Show { id: QueueId },
-    /// Try again now; held rows too
+    /// Show one line of the list in full, or all that came of one message
+    Show {
+        /// An id of the list, or the id in Sealpost's `250` reply and trace header: all that came of that message
+        id: QueueId,
+    },
+    /// Try again now, also what is held
     Retry(Which),
-    /// Keep rows from being tried
+    /// Keep back until `release` or `retry`
     Hold(Which),
-    /// Let held rows be tried when they are due
+    /// Let what is held be tried when it is due
     Release(Which),
-    /// Delete rows for good; nobody is told
-    Delete { id: QueueId },
+    /// Delete for good, undelivered; nobody is told
+    Delete {
+        /// An id of the list, or the id in Sealpost's `250` reply and trace header: all that came of that message
+        id: QueueId,
+    },
 }
 
 #[derive(Args)]
 #[group(required = true, multiple = false)]
 struct Which {
+    /// An id of the list, or the id in Sealpost's `250` reply and trace header: all that came of that message
     id: Option<QueueId>,
     /// Everything in the queue
     #[arg(long)]

@@ -21,29 +21,23 @@ use crate::configuration::Configuration;
 use crate::doors::{self, Keeper};
 use crate::exit::Failure;
 use crate::parts;
-use crate::sandbox::{self, Confinement};
+use crate::sandbox::{self, Confined};
 
 #[derive(Args)]
 pub struct Serve {
-    /// Run one door only, in this process
-    #[arg(value_enum)]
+    /// Run only this one, in this process
+    #[arg(value_enum, value_name = "PART")]
     door: Option<Door>,
     /// End when standard input ends (set by the supervisor)
     #[arg(long, hide = true)]
     supervised: bool,
 }
 
-/// A configuration, and whether this process is confined already.
-pub struct Prepared {
-    configuration: Configuration,
-    confinement: Confinement,
-}
-
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 pub enum Door {
-    /// SMTP in, sealing, delivery; holds the keys
+    /// Takes mail in, seals, delivers; needs the keys
     Gateway,
-    /// HTTP for readers' browsers; holds no key
+    /// Serves readers' browsers; has no keys
     Portal,
 }
 
@@ -61,23 +55,46 @@ const AGAIN: (Duration, Duration) = (Duration::from_millis(500), Duration::from_
 /// A door that was open this long starts with the first wait again.
 const STEADY: Duration = Duration::from_secs(60);
 
-impl Serve {
-    /// Before the runtime starts its threads: reads the configuration, and confines what will be the portal.
-    pub fn prepare(&self, config: &Path) -> Result<Prepared, Failure> {
-        let configuration = Configuration::load(config)?;
-        let confinement = match self.door {
-            Some(Door::Portal) => sandbox::confine_portal(&configuration)?,
-            Some(Door::Gateway) | None => Confinement::Unavailable,
-        };
-        Ok(Prepared { configuration, confinement })
-    }
+/// A process that is fit for what it is to run.
+pub struct Fit {
+    configuration: Configuration,
+    keeper: Keeper,
+    role: Role,
+}
 
-    pub async fn run(&self, Prepared { configuration, confinement }: Prepared) -> Result<(), Failure> {
+enum Role {
+    Both,
+    Gateway,
+    Portal(Confined),
+}
+
+impl Serve {
+    /// Reads the configuration, and gives up what this process must not have. Called before there is a second thread.
+    pub fn fit(&self, config: &Path) -> Result<Fit, Failure> {
+        let configuration = Configuration::load(config)?;
+        let role = match self.door {
+            None => Role::Both,
+            Some(Door::Gateway) => Role::Gateway,
+            Some(Door::Portal) => {
+                if configuration.is_portals_alone() {
+                    // Nobody else makes it on this host.
+                    parts::private_directory(&configuration.vault_directory())?;
+                }
+                Role::Portal(sandbox::confine_portal(&configuration)?)
+            }
+        };
         let keeper = if self.supervised { Keeper::Supervisor } else { Keeper::Nobody };
-        match self.door {
-            Some(Door::Gateway) => doors::gateway(&configuration, keeper).await,
-            Some(Door::Portal) => doors::portal(&configuration, confinement, keeper).await,
-            None => {
+        Ok(Fit { configuration, keeper, role })
+    }
+}
+
+impl Fit {
+    pub async fn run(self) -> Result<(), Failure> {
+        let Self { configuration, keeper, role } = self;
+        match role {
+            Role::Gateway => doors::gateway(&configuration, keeper).await,
+            Role::Portal(confined) => doors::portal(&configuration, keeper, confined).await,
+            Role::Both => {
                 let stop = doors::stop_signal(Keeper::Nobody)?;
                 both(&configuration, stop, || {
                     doors::tell_systemd(&[sd_notify::NotifyState::Ready]);

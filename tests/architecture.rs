@@ -283,3 +283,127 @@ fn malformed_standards_are_found() {
         assert!(malformed_standards(good).is_empty(), "{good}");
     }
 }
+
+// ---- documents: what they name is there
+
+/// Names of tests: functions with a test attribute, and titles of the browser code's tests.
+fn tests() -> BTreeSet<String> {
+    let mut names = BTreeSet::new();
+    for path in files(&["src", "vault", "gateway", "portal", "texts", "tests"], &[".rs"]) {
+        let source = read(&path);
+        let mut is_test = false;
+        for line in source.lines().map(str::trim) {
+            is_test |= line.starts_with("#[test]") || line.starts_with("#[tokio::test");
+            let function = line.trim_start_matches("pub ").trim_start_matches("async ");
+            if let Some((name, _)) = function.strip_prefix("fn ").and_then(|rest| rest.split_once('(')) {
+                if is_test {
+                    names.insert(name.to_owned());
+                }
+                is_test = false;
+            }
+        }
+    }
+    for path in files(&["portal/web/test"], &[".mjs"]) {
+        let source = read(&path);
+        let titles = source.lines().filter_map(|line| line.strip_prefix("test('")?.split_once("',"));
+        names.extend(titles.map(|(title, _)| title.to_owned()));
+    }
+    names
+}
+
+/// What a document names as `test:name`, in backticks.
+fn named_tests(document: &str) -> Vec<&str> {
+    document.split("`test:").skip(1).filter_map(|rest| rest.split_once('`')).map(|(name, _)| name).collect()
+}
+
+/// Rows of a document's tables whose last cell names neither a test nor says that there is none.
+fn unheld_rows(document: &str) -> Vec<&str> {
+    let rows = document.lines().filter(|line| line.starts_with("| ")).skip(1);
+    let last = |row: &str| row.trim_end_matches([' ', '|']).rsplit('|').next().unwrap_or_default().to_lowercase();
+    rows.filter(|row| !last(row).contains("`test:") && !last(row).contains("no test")).collect()
+}
+
+fn documents() -> Vec<PathBuf> {
+    let top = fs::read_dir(root()).unwrap().map(|entry| PathBuf::from(entry.unwrap().file_name()));
+    let top = top.filter(|path| path.extension().is_some_and(|extension| extension == "md"));
+    let mut found: Vec<PathBuf> = top.chain(files(&["deploy", "docs"], &[".md"])).collect();
+    found.sort();
+    assert!(found.contains(&PathBuf::from("THREAT-MODEL.md")) && found.len() > 5, "{found:?}");
+    found
+}
+
+#[test]
+fn documents_name_tests_that_exist() {
+    let tests = tests();
+    assert!(tests.len() > 100, "the tests aren't where they are looked for");
+    let missing = documents().into_iter().flat_map(|path| {
+        let document = read(&path);
+        let missing = named_tests(&document).into_iter().filter(|name| !tests.contains(*name));
+        missing.map(|name| format!("{}: no test is named {name}", path.display())).collect::<Vec<_>>()
+    });
+    assert_none(&missing.collect::<Vec<_>>());
+}
+
+#[test]
+fn the_threat_model_names_a_test_in_each_row() {
+    let document = read(Path::new("THREAT-MODEL.md"));
+    assert!(named_tests(&document).len() > 30);
+    assert_none(&unheld_rows(&document).into_iter().map(str::to_owned).collect::<Vec<_>>());
+}
+
+#[test]
+fn checks_of_documents_find_what_is_missing() {
+    let tests = tests();
+    for (name, expect) in [
+        ("documents_name_tests_that_exist", true),
+        ("kill_nine_loses_nothing", true),
+        ("a wrong half opens nothing", true),
+        ("named_tests", false),
+        ("unwritten", false),
+    ] {
+        assert_eq!(tests.contains(name), expect, "{name}");
+    }
+    assert_eq!(named_tests("`test:a`, test:b, `test:c d`."), ["a", "c d"]);
+    let table =
+        "| who | gets | not |\n|---|---|---|\n| a | `test:x` | all |\n| b | x | y: `test:x` |\n| c | x | No test |\n";
+    assert_eq!(unheld_rows(table), ["| a | `test:x` | all |"]);
+    assert_eq!(links("[a](b.md) ![c](d/e.png#f) [g](https://h.example) [i](#j)"), ["b.md", "d/e.png"]);
+}
+
+/// Where a document's links lead, as far as that is in this tree.
+fn links(document: &str) -> Vec<&str> {
+    let targets = document.split("](").skip(1).filter_map(|rest| rest.split_once(')')).map(|(target, _)| target);
+    let targets = targets.map(|target| target.split_once('#').map_or(target, |(path, _)| path));
+    targets.filter(|target| !target.is_empty() && !target.contains(':')).collect()
+}
+
+#[test]
+fn documents_link_to_what_is_there() {
+    let dead = documents().into_iter().flat_map(|path| {
+        let document = read(&path);
+        let directory = root().join(&path).parent().unwrap().to_owned();
+        let dead = links(&document).into_iter().filter(|target| !directory.join(target).exists());
+        dead.map(|target| format!("{}: {target} isn't there", path.display())).collect::<Vec<_>>()
+    });
+    assert_none(&dead.collect::<Vec<_>>());
+}
+
+/// Code, status and text of every refusal, as `gateway/src/rejection.rs` has them.
+fn refusals(source: &str) -> Vec<(String, String)> {
+    let constants = source.split("Self::new(").skip(1).filter_map(|rest| rest.split_once(");"));
+    let fields = constants.map(|(fields, _)| fields.splitn(3, ',').map(|field| field.trim().trim_matches('"')));
+    fields
+        .filter_map(|mut fields| Some((fields.next()?, fields.next()?, fields.next()?)))
+        .map(|(code, status, text)| (format!("{code} {status}"), text.to_owned()))
+        .collect()
+}
+
+/// An administrator looks a refusal up by what the log of the server in front shows.
+#[test]
+fn the_administrators_table_has_every_refusal() {
+    let (source, manual) = (read(Path::new("gateway/src/rejection.rs")), read(Path::new("deploy/ADMIN.md")));
+    let refusals = refusals(&source);
+    assert!(refusals.len() > 25, "{refusals:?}");
+    let missing = refusals.iter().filter(|(code, text)| !manual.contains(&format!("\n| {code} | {text} | ")));
+    assert_none(&missing.map(|(code, text)| format!("| {code} | {text} |")).collect::<Vec<_>>());
+}

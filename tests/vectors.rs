@@ -148,6 +148,10 @@ fn packets_have_their_shape_and_hash() {
     for packet in packets(&vectors.0["reply"]["packets"]) {
         assert_eq!(data_packet(&packet), Ok(()));
     }
+    // One session key opens every part: what tells an exchanged one is its hash.
+    let hashes: std::collections::BTreeSet<_> =
+        (0..vectors.parts()).map(|n| vectors.hex(&format!("/parts/{n}/sha256"))).collect();
+    assert_eq!(hashes.len(), vectors.parts());
 }
 
 #[test]

@@ -187,7 +187,9 @@ impl Gateway {
         let received = parsed.received.clone();
         let created_at = self.clock.now();
         self.heavily(move || {
-            let mut prepared = prepare(&received.bytes, &facts, received.received_at);
+            let mut prepared = prepare(&received.bytes, &facts, received.received_at, &|address| {
+                real.get(&address.to_ascii_lowercase()).map(ToString::to_string)
+            });
             for mailbox in prepared.to.iter_mut().chain(prepared.cc.iter_mut()).chain(prepared.from.iter_mut()) {
                 if let Some(address) = real.get(&mailbox.address.to_string().to_ascii_lowercase()) {
                     mailbox.address = address.clone();

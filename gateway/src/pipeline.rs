@@ -25,7 +25,7 @@ use sealpost_vault::bell::Ringer;
 use sealpost_vault::blobs::BlobStore;
 use sealpost_vault::clock::Clock;
 use sealpost_vault::db::{Db, StoreError};
-use sealpost_vault::id::Token;
+use sealpost_vault::id::{PickupId, Token};
 
 use crate::addresses::{Own, ReplyDomain};
 use crate::conversations::{self, Conversation};
@@ -262,27 +262,36 @@ impl Gateway {
         let relayed = self.relay(&parsed, decisions).await?;
         let held = self.hold(&parsed, decisions).await?;
         let returned = self.take_back(&parsed, decisions).await?;
-        let mut placed = Vec::new();
-        for mail in relayed.into_iter().chain(held.notifications) {
-            placed.push(self.queue.place(mail).await?);
-        }
-        let mut reports = Vec::new();
-        for (pickup_id, report) in returned {
-            reports.push((pickup_id, self.queue.place(report).await?));
-        }
-        let mut transaction = self.stores.own.begin().await?;
-        held.letters.record(&mut transaction, self.clock.now()).await?;
-        for mail in placed {
-            self.queue.insert(&mut transaction, mail).await?;
-        }
-        for (pickup_id, report) in reports {
-            // Another bounce may have been faster: the sender is told once.
-            if pickups::mark_undelivered(&mut transaction, pickup_id).await? {
-                self.queue.insert(&mut transaction, report).await?;
+        let mut mails: Vec<Mail> = relayed.into_iter().chain(held.notifications).collect();
+        let reported = returned.len();
+        let (undelivered, reports): (Vec<PickupId>, Vec<Mail>) = returned.into_iter().unzip();
+        mails.extend(reports);
+        let mut placed = self.queue.place_all(mails).await?;
+        let blobs: Vec<String> = placed.iter().map(|mail| mail.blob_key().to_owned()).collect();
+        let reports = placed.split_off(placed.len().saturating_sub(reported));
+        let ready = async {
+            let mut transaction = self.stores.own.begin().await?;
+            held.letters.record(&mut transaction, self.clock.now()).await?;
+            for mail in placed {
+                self.queue.insert(&mut transaction, mail).await?;
+            }
+            for (pickup_id, report) in undelivered.into_iter().zip(reports) {
+                // Another bounce may have been faster: the sender is told once.
+                if pickups::mark_undelivered(&mut transaction, pickup_id).await? {
+                    self.queue.insert(&mut transaction, report).await?;
+                }
+            }
+            self.spool.finish(&mut transaction, claimed).await?;
+            Ok(transaction)
+        };
+        match ready.await {
+            // A commit that fails may have happened all the same: its blobs stay, and are swept if it hasn't.
+            Ok(transaction) => transaction.commit().await?,
+            Err(cause) => {
+                self.queue.forget_unqueued(&blobs).await;
+                return Err(cause);
             }
         }
-        self.spool.finish(&mut transaction, claimed).await?;
-        transaction.commit().await?;
         self.queue.wake();
         Ok(())
     }
@@ -336,7 +345,7 @@ impl Gateway {
     /// The readers' real addresses behind the reply addresses that a message's headers name.
     pub(crate) async fn real_addresses(&self, facts: &Facts) -> Result<HashMap<String, EmailAddress>, StoreError> {
         let mut real = HashMap::new();
-        for mailbox in facts.from.iter().chain(&facts.to).chain(&facts.cc) {
+        for mailbox in facts.from.iter().chain(&facts.to).chain(&facts.cc).chain(&facts.reply_to) {
             if let Some(Own::Reply(token)) = self.settings.reply_domain.recognise(&mailbox.address)
                 && let Some(conversation) = conversations::by_token(&self.stores.own, token).await?
             {

@@ -35,6 +35,7 @@ mod worker;
 #[cfg(test)]
 mod bench;
 #[cfg(test)]
+#[path = "../tests/support/postgres.rs"]
 mod postgres;
 #[cfg(test)]
 mod tests;
@@ -133,6 +134,13 @@ pub struct Placed {
     lifetime: Duration,
 }
 
+impl Placed {
+    /// Empty where the body will lie in its row.
+    pub(crate) fn blob_key(&self) -> &str {
+        &self.body.blob_key
+    }
+}
+
 /// Who must be told when a notification can't be delivered, in the transaction that ends its row.
 pub trait Undeliverable: Send + Sync + 'static {
     /// `reply` is one line of printable ASCII. Called again if the transaction fails.
@@ -183,6 +191,22 @@ impl Queue {
             pickup: mail.pickup,
             lifetime: mail.lifetime,
         })
+    }
+
+    /// Places all, or leaves nothing behind.
+    pub(crate) async fn place_all(&self, mails: impl IntoIterator<Item = Mail>) -> Result<Vec<Placed>, StoreError> {
+        let mut placed: Vec<Placed> = Vec::new();
+        for mail in mails {
+            match self.place(mail).await {
+                Ok(body) => placed.push(body),
+                Err(error) => {
+                    let blobs: Vec<String> = placed.iter().map(|body| body.blob_key().to_owned()).collect();
+                    self.forget_unqueued(&blobs).await;
+                    return Err(error);
+                }
+            }
+        }
+        Ok(placed)
     }
 
     /// The body's row and one row per recipient. [`Queue::wake`] after the commit.

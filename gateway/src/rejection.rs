@@ -53,7 +53,6 @@ impl Rejection {
     pub const TOO_SLOW: Self = Self::new(421, "4.4.2", "Too slow, closing the connection");
     pub const SHUTTING_DOWN: Self = Self::new(421, "4.3.2", "Shutting down, try again later");
     pub const TOO_MANY_ERRORS: Self = Self::new(421, "4.7.0", "Too many errors, closing the connection");
-    pub const TLS_UNAVAILABLE: Self = Self::new(454, "4.7.0", "TLS not available");
 
     /// Whether the connection ends with it (RFC 5321 3.8).
     pub fn closes(&self) -> bool {

@@ -16,6 +16,7 @@ use crate::notify;
 use crate::pickups::{self, Pickup, State};
 use crate::pipeline::Gateway;
 use crate::queue::{Kind, Mail, Route};
+use crate::seal::LinkSecret;
 use crate::spool::Decision;
 
 impl Gateway {
@@ -51,7 +52,7 @@ impl Gateway {
         let bytes = notify::undelivered(
             &self.letterhead,
             &original,
-            diagnosis,
+            &without_link(diagnosis, pickup.pickup_id),
             &self.new_message_id()?,
             self.letterhead.organisation.language,
             self.clock.now(),
@@ -116,6 +117,19 @@ fn failure(bytes: &[u8]) -> Option<String> {
     Some(diagnosis.chars().filter(|c| c.is_ascii_graphic() || *c == ' ').take(200).collect())
 }
 
+/// Mail servers quote what they don't like in a mail, and that may be the notification's link or its secret to type.
+fn without_link(diagnosis: &str, pickup: PickupId) -> String {
+    let pickup = pickup.to_string();
+    let gives_away = |word: &str| {
+        word.to_ascii_lowercase().contains(&pickup) || LinkSecret::parse(word.trim_matches(QUOTES)).is_ok()
+    };
+    let words = diagnosis.split(' ').map(|word| if gives_away(word) { "[...]" } else { word });
+    words.collect::<Vec<_>>().join(" ")
+}
+
+/// What may stand around a quoted word.
+const QUOTES: [char; 7] = ['"', '\'', '<', '(', '[', '{', '`'];
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -138,5 +152,21 @@ mod tests {
         assert_eq!(failure(&report("delayed", kind)), None);
         assert_eq!(failure(&report("failed", "multipart/mixed")), None);
         assert_eq!(failure(b"Subject: I am on holiday\r\nAuto-Submitted: auto-replied\r\n\r\nBye\r\n"), None);
+    }
+
+    #[test]
+    fn a_quoted_link_is_left_out() {
+        let pickup = PickupId::from_bytes([0xa5; 16]);
+        let secret = LinkSecret::from_bytes([7; 20]);
+        for (word, left) in [
+            (format!("https://x.example/p/{pickup}#{}", secret.written()), "[...]"),
+            (format!("hxxps[:]//x[.]example/p/{}#{:.9}", pickup.to_string().to_uppercase(), secret.written()), "[...]"),
+            (secret.written(), "[...]"),
+            (format!("\"{}\",", secret.grouped()), "[...]"),
+            ("<p@x.example>:".to_owned(), "<p@x.example>:"),
+        ] {
+            let told = without_link(&format!("550 5.7.1 {word} is on a list"), pickup);
+            assert_eq!(told, format!("550 5.7.1 {left} is on a list"));
+        }
     }
 }

@@ -6,6 +6,7 @@
 //!
 //! Security: nothing of a spooled message is in clear on disk but its size and time.
 
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
@@ -17,8 +18,6 @@ use sealpost_vault::db::{Db, Engine, StoreError, met};
 use sealpost_vault::id::{ConversationId, QueueId, Token, random};
 use sealpost_vault::{EmailAddress, Identity};
 
-use std::sync::Arc;
-
 use crate::envelope::Envelope;
 use crate::keyring::Keyring;
 use crate::policy::Clearance;
@@ -26,8 +25,8 @@ use crate::smtp::{Client, ReceivedMessage};
 
 /// How long a worker may hold a message before another takes it.
 const LEASE: Time = 600;
-/// A blob without a row after so long is nobody's.
-const ORPHANED: Duration = Duration::from_secs(3_600);
+/// After this long, a blob without a row isn't on its way into one.
+const ORPHANED: Time = 3_600;
 /// First and longest wait after a failed attempt.
 const RETRY: (Time, Time) = (30, 1_800);
 
@@ -86,11 +85,13 @@ pub struct Spool {
     blobs: BlobStore,
     keyring: Arc<Keyring>,
     clock: Clock,
+    /// Claims that could not be ended, or of which the store didn't say whether they were made: their leases are long.
+    adrift: Arc<Mutex<Vec<String>>>,
 }
 
 impl Spool {
     pub fn new(store: Db, blobs: BlobStore, keyring: Arc<Keyring>, clock: Clock) -> Self {
-        Self { store, blobs, keyring, clock }
+        Self { store, blobs, keyring, clock, adrift: Arc::default() }
     }
 
     /// Puts a message on stable storage. When this returns `Ok`, it is ours.
@@ -105,12 +106,11 @@ impl Spool {
         .map_err(|_| StoreError::Corrupt("a message whose encryption panicked"))??;
         let placed = self.blobs.place(format!("spool/{queue_id}"), sealed).await?;
         let blob_key = placed.blob_key.clone();
-        let inserted = self.insert(queue_id, placed).await;
-        if inserted.is_err() && matches!(self.is_named(&blob_key).await, Ok(false)) {
-            // Nothing is kept of what wasn't accepted. Where that can't be told, the sweep will.
-            let _ = self.blobs.delete(&blob_key).await;
+        if let Err(error) = self.insert(queue_id, placed).await {
+            self.take_out(queue_id, &blob_key).await;
+            return Err(error);
         }
-        inserted.map(|()| queue_id)
+        Ok(queue_id)
     }
 
     async fn insert(&self, queue_id: QueueId, placed: Placed) -> Result<(), StoreError> {
@@ -130,20 +130,27 @@ impl Spool {
         Ok(())
     }
 
-    async fn is_named(&self, blob_key: &str) -> Result<bool, StoreError> {
-        let (rows,): (i64,) = sqlx::query_as("select count(*) from spool where blob_key = $1")
-            .bind(blob_key)
-            .fetch_one(self.store.reader())
-            .await?;
-        Ok(rows > 0)
+    /// What could not be committed must not take the room that was too little. On PostgreSQL a lost connection leaves it
+    /// open whether the row is there: then the blob stays, and is swept if it isn't.
+    async fn take_out(&self, queue_id: QueueId, blob_key: &str) {
+        if blob_key.is_empty() || self.store.engine() != Engine::Sqlite {
+            return;
+        }
+        if let Err(error) = self.blobs.delete(blob_key).await {
+            tracing::warn!(%queue_id, %error, "the blob of a refused message stays until it is swept");
+        }
     }
 
-    /// Deletes blobs that no row names: a process died before the row was written, or after it was deleted.
+    /// Deletes blobs without a row that are old enough not to be on their way into one.
     pub async fn sweep_orphans(&self) -> Result<(), StoreError> {
-        for blob_key in self.blobs.older_than("spool", ORPHANED).await? {
-            if !self.is_named(&blob_key).await? {
-                tracing::info!(blob_key, "swept: no message has it");
-                self.blobs.delete(&blob_key).await?;
+        for blob in self.blobs.older_than("spool", self.clock.now().saturating_sub(ORPHANED)).await? {
+            let named: Option<(i64,)> = sqlx::query_as("select size from spool where blob_key = $1")
+                .bind(&blob)
+                .fetch_optional(self.store.reader())
+                .await?;
+            if named.is_none() {
+                tracing::info!(blob, "a spooled blob without a row is deleted");
+                self.blobs.delete(&blob).await?;
             }
         }
         Ok(())
@@ -151,6 +158,7 @@ impl Spool {
 
     /// The next message that is due, claimed for this worker.
     pub async fn claim(&self) -> Result<Option<Claimed>, StoreError> {
+        self.give_back().await?;
         let now = self.clock.now();
         let claim = QueueId::from_bytes(random()?).to_string();
         let row: Option<(String, i64, String, Vec<u8>)> = sqlx::query_as(
@@ -163,7 +171,8 @@ impl Spool {
         .bind(&claim)
         .bind(now)
         .fetch_optional(self.store.writer())
-        .await?;
+        .await
+        .inspect_err(|_| self.adrift().push(claim.clone()))?;
         let Some((id, attempts, blob_key, in_row)) = row else { return Ok(None) };
         let queue_id: QueueId = id.parse()?;
         match self.open(queue_id, &blob_key, in_row).await {
@@ -206,13 +215,33 @@ impl Spool {
     /// Deletes what lay beside a finished row.
     pub async fn sweep(&self, claimed: &Claimed) {
         if let Err(error) = self.blobs.delete(&claimed.blob_key).await {
-            tracing::warn!(%error, "a finished message's blob stays until it is swept");
+            tracing::warn!(%error, "a finished message's blob stays until the next start");
         }
     }
 
-    /// Ends a claim without success: the message is tried again later.
+    /// Ends a claim without success: the message is tried again later, or at once when a store that is away comes back.
     pub async fn fail(&self, claimed: &Claimed, cause: &str) -> Result<(), StoreError> {
-        self.put_off(claimed.judged.received.queue_id, &claimed.claim, claimed.attempts, cause).await
+        let ended = self.put_off(claimed.judged.received.queue_id, &claimed.claim, claimed.attempts, cause).await;
+        if ended.is_err() {
+            self.adrift().push(claimed.claim.clone());
+        }
+        ended
+    }
+
+    fn adrift(&self) -> MutexGuard<'_, Vec<String>> {
+        self.adrift.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Ends the claims that nobody works on.
+    async fn give_back(&self) -> Result<(), StoreError> {
+        loop {
+            let Some(claim) = self.adrift().last().cloned() else { return Ok(()) };
+            sqlx::query("update spool set claimed_until = 0, claim = '' where claim = $1")
+                .bind(&claim)
+                .execute(self.store.writer())
+                .await?;
+            self.adrift().retain(|other| *other != claim);
+        }
     }
 
     async fn put_off(&self, queue_id: QueueId, claim: &str, attempts: i64, cause: &str) -> Result<(), StoreError> {

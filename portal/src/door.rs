@@ -66,8 +66,8 @@ pub async fn serve(
     clock: Clock,
     stop: CancellationToken,
 ) -> Result<(), PortalError> {
+    let bell = Listener::bind(&vault, bell_directory, Door::Portal);
     let portal = Portal::new(vault, blobs, bell_directory, settings, clock)?;
-    let bell = Listener::bind(bell_directory, Door::Portal);
     // Answers are still heard while the last requests are finished.
     let closed = CancellationToken::new();
     let hearing = tokio::spawn(portal.clone().hear(bell, closed.clone()));

@@ -84,6 +84,7 @@ impl Portal {
         // A year; sub-domains and preload lists are the administrator's to decide.
         let strict_transport =
             organisation.portal.starts_with("https://").then(|| HeaderValue::from_static("max-age=31536000"));
+        let ringer = Ringer::new(&vault, bell_directory, Door::Gateway);
         Ok(Self(Arc::new(Inner {
             vault,
             blobs,
@@ -95,7 +96,7 @@ impl Portal {
             rates: Rates::new(ASKS_PER_MINUTE),
             uploads: Semaphore::new(UPLOADS_AT_ONCE),
             strict_transport,
-            ringer: Ringer::new(bell_directory, Door::Gateway),
+            ringer,
             rung: Notify::new(),
         })))
     }

@@ -36,6 +36,13 @@ fn policy_test_says_treatment_rule_and_what_matched() {
     fs::write(&mail, format!("From: {SENDER}\nTo: {READER}\nSubject: [Secure] x\n\nx\n")).unwrap();
     let said = sealpost.command(&["policy", "test", mail.to_str().unwrap(), "--from", SENDER, "--to", READER]);
     assert!(said.contains("hold") && said.contains("rule") && said.to_lowercase().contains("[secure]"), "{said}");
+    // as the gateway decides, not only as the rules say
+    for (from, to, treatment) in
+        [(SENDER, "jonas.berger@klinik.example", "relay"), ("somebody@elsewhere.example", READER, "refuse")]
+    {
+        let said = sealpost.command(&["policy", "test", mail.to_str().unwrap(), "--from", from, "--to", to, "--json"]);
+        assert!(said.contains(&format!("\"treatment\":\"{treatment}\"")), "{from} {to}: {said}");
+    }
 }
 
 #[test]

@@ -1,4 +1,4 @@
-//! One GET over loopback HTTP, for readiness routes: a story shouldn't need a client library to ask "are you there?".
+//! One request over loopback HTTP: a story shouldn't need a client library to ask "are you there?".
 
 use std::time::Duration;
 
@@ -12,12 +12,19 @@ pub struct Response {
 
 /// None while nobody answers.
 pub async fn get(port: u16, path: &str) -> Option<Response> {
-    tokio::time::timeout(Duration::from_secs(5), exchange(port, path)).await.ok()?
+    tokio::time::timeout(Duration::from_secs(5), exchange(port, "GET", path, "", "")).await.ok()?
 }
 
-async fn exchange(port: u16, path: &str) -> Option<Response> {
+/// A POST as browser code makes it; patient, because the answer may be somebody else's.
+pub async fn post(port: u16, path: &str, json: &str) -> Option<Response> {
+    let head = format!("Content-Type: application/json\r\nContent-Length: {}\r\n", json.len());
+    tokio::time::timeout(Duration::from_secs(30), exchange(port, "POST", path, &head, json)).await.ok()?
+}
+
+async fn exchange(port: u16, method: &str, path: &str, head: &str, body: &str) -> Option<Response> {
     let mut stream = TcpStream::connect(("127.0.0.1", port)).await.ok()?;
-    let request = format!("GET {path} HTTP/1.1\r\nHost: 127.0.0.1:{port}\r\nConnection: close\r\n\r\n");
+    let request =
+        format!("{method} {path} HTTP/1.1\r\nHost: 127.0.0.1:{port}\r\nConnection: close\r\n{head}\r\n{body}");
     stream.write_all(request.as_bytes()).await.ok()?;
     let mut reader = BufReader::new(stream);
     let mut line = String::new();

@@ -13,6 +13,8 @@
 )]
 
 mod browser;
+mod certificates;
+mod disk;
 mod http;
 mod maildir;
 mod node;
@@ -30,8 +32,13 @@ mod world;
 mod programs;
 
 mod administration;
+mod bells;
 mod broken_portal;
+mod crashes;
+mod encryption;
 mod endings;
 mod links;
 mod main_job;
 mod relaying;
+mod roles;
+mod trouble;

@@ -138,7 +138,10 @@ async fn life(database: Database) {
 
     // withdrawn: gone at once, also for who was reading
     let listed = world.sealpost.command(&["letters", "list"]);
-    assert!(listed.contains("opened"), "{listed}");
+    let opened = listed.lines().find(|line| line.contains("opened")).unwrap_or_else(|| panic!("{listed}"));
+    // its link is forgotten with the proof that it was opened
+    let (code, said) = world.sealpost.failing(&["letters", "resend", opened.split_whitespace().nth(1).unwrap()]);
+    assert!(code == Some(64) && said.contains("can't be sent again"), "{said}");
     for line in listed.lines() {
         let letter = line.split_whitespace().next().unwrap();
         world.sealpost.command(&["letters", "withdraw", letter]);

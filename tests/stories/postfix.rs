@@ -182,6 +182,13 @@ impl Postfix {
         self.master.take().expect("a running Postfix").terminate(Duration::from_secs(20)).await;
     }
 
+    /// Another setting, from the next start on.
+    pub fn set(&self, name: &str, value: &str) {
+        let mut edit = Command::new("postconf");
+        edit.arg("-c").arg(self.config()).args(["-e", &format!("{name} = {value}")]);
+        run(edit);
+    }
+
     /// From now on this recipient gets this refusal, for example `550 5.1.1 No such person` or `450 4.2.1 Come back`.
     pub fn refuse(&self, recipient: &str, reply: &str) {
         let path = self.config().join("access");

@@ -9,12 +9,14 @@ use std::process::Command;
 
 use crate::patience::{PATIENCE, until};
 use crate::ports;
-use crate::process::{Running, run};
+use crate::process::{Running, run, signal};
 use crate::scratch::{Scratch, User};
 
 pub struct Postgres {
     port: u16,
-    server: Running,
+    data: PathBuf,
+    log: PathBuf,
+    server: Option<Running>,
 }
 
 impl Postgres {
@@ -27,20 +29,37 @@ impl Postgres {
         make.arg("--pgdata").arg(&data);
         run(make);
 
-        let port = ports::free();
-        let mut serve = as_user("postgres", user);
-        serve.arg("-D").arg(&data).arg("-k").arg(&data).args(["-p", &port.to_string()]);
-        // Without fsync: stories kill our processes, never the database's.
+        let log = scratch.path().join("postgres.log");
+        let mut postgres = Self { port: ports::free(), data, log, server: None };
+        postgres.restart().await;
+        postgres
+    }
+
+    /// Starts it (again) and waits until it answers.
+    pub async fn restart(&mut self) {
+        assert!(self.server.is_none(), "PostgreSQL runs");
+        let port = self.port.to_string();
+        let mut serve = as_user("postgres", User::named("postgres"));
+        serve.arg("-D").arg(&self.data).arg("-k").arg(&self.data).args(["-p", &port]);
+        // Without fsync: stories kill our processes, never the machine.
         serve.args(["-c", "listen_addresses=127.0.0.1", "-c", "fsync=off"]);
-        let mut server = Running::start("PostgreSQL", serve, &scratch.path().join("postgres.log"));
+        let mut server = Running::start("PostgreSQL", serve, &self.log);
         until("PostgreSQL", PATIENCE, async || {
             assert!(server.ended().is_none(), "PostgreSQL ended:\n{}", server.log());
             let mut ask = Command::new(programs().join("pg_isready"));
-            ask.args(["--quiet", "--host=127.0.0.1", "--port", &port.to_string()]);
+            ask.args(["--quiet", "--host=127.0.0.1", "--port", &port]);
             ask.status().unwrap().success().then_some(())
         })
         .await;
-        Self { port, server }
+        self.server = Some(server);
+    }
+
+    /// Ends it under its clients: their transactions are rolled back.
+    pub async fn stop(&mut self) {
+        let mut server = self.server.take().expect("a running PostgreSQL");
+        // Its own word for it is a fast shutdown; SIGTERM would wait for all clients to leave.
+        signal("INT", server.pid());
+        until("the end of PostgreSQL", PATIENCE, async || server.ended()).await;
     }
 
     /// A connection URL for a role and a database.
@@ -56,12 +75,19 @@ impl Postgres {
         run(command)
     }
 
+    /// The database `sealpost`, its owner `sealpost`, and the portal's role `sealpost_portal`, which can only log in.
+    pub fn create_roles_apart(&self) {
+        self.psql("postgres", "create role sealpost login");
+        self.psql("postgres", "create role sealpost_portal login");
+        self.psql("postgres", "create database sealpost owner sealpost");
+    }
+
     pub fn create_database(&self, name: &str) {
         self.psql("postgres", &format!("create database {name}"));
     }
 
     pub fn pid(&self) -> u32 {
-        self.server.pid()
+        self.server.as_ref().expect("a running PostgreSQL").pid()
     }
 }
 

@@ -85,7 +85,7 @@ async fn kill_nine_loses_nothing() {
         accepted.push((n, recipient));
         // in the middle of whatever it is doing
         if n % 10 == 9 {
-            world.sealpost.kill();
+            world.sealpost.kill().await;
             world.sealpost.open().await;
         }
     }
@@ -119,8 +119,7 @@ async fn must_be_protected_never_degrades() {
     let reply = refused.data.expect("an answer to the data");
     assert!(reply.code == 550 && reply.text().contains("5.7.1"), "{reply:?}");
     // a sender whom nobody inside could answer
-    let refused =
-        smtp::send(port, "x@elsewhere.example", &[READER], message("X-Sealpost-Protect: yes").as_bytes()).await;
+    let refused = smtp::send(port, "x@elsewhere.example", &[READER], message("Sensitivity: Private").as_bytes()).await;
     assert_eq!(refused.data.expect("an answer to the data").code, 550);
     let held = smtp::send(port, SENDER, &[READER], message("Sensitivity: Company-Confidential").as_bytes()).await;
     assert!(held.accepted());

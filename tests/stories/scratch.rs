@@ -6,9 +6,15 @@ use std::fs::{self, Permissions};
 use std::os::unix::fs::{PermissionsExt, chown};
 use std::path::{Path, PathBuf};
 
+use std::sync::{Arc, Mutex};
+
 use tempfile::TempDir;
 
+use crate::disk::Disk;
+
 pub struct Scratch {
+    /// Before the directory: what is mounted below can't be deleted.
+    disks: Mutex<Vec<Arc<Disk>>>,
     directory: TempDir,
 }
 
@@ -16,7 +22,7 @@ impl Scratch {
     pub fn new() -> Self {
         let directory = tempfile::Builder::new().prefix("sealpost-story-").tempdir().unwrap();
         fs::set_permissions(directory.path(), Permissions::from_mode(0o755)).unwrap();
-        Self { directory }
+        Self { disks: Mutex::default(), directory }
     }
 
     pub fn path(&self) -> &Path {
@@ -28,6 +34,13 @@ impl Scratch {
         let path = self.path().join(name);
         fs::create_dir_all(&path).unwrap();
         path
+    }
+
+    /// A new directory below with a small disk of its own.
+    pub fn disk(&self, name: &str, megabytes: u32) -> Arc<Disk> {
+        let disk = Arc::new(Disk::mount(&self.directory(name), megabytes));
+        self.disks.lock().unwrap().push(Arc::clone(&disk));
+        disk
     }
 }
 

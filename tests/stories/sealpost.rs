@@ -5,11 +5,12 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, ExitStatus};
 use std::time::Duration;
 
+use crate::certificates::{Certificate, Speech};
 use crate::http;
 use crate::patience::{PATIENCE, until};
 use crate::ports;
 use crate::postfix::{HOME, REPLY};
-use crate::process::{Running, run};
+use crate::process::{Running, run, signal};
 use crate::scratch::Scratch;
 use crate::smtp;
 
@@ -20,8 +21,10 @@ pub const EXECUTABLE: &str = env!("CARGO_BIN_EXE_sealpost");
 pub enum Store {
     /// Two SQLite files in the state directory.
     Embedded,
-    /// Two PostgreSQL URLs.
-    Postgres { vault: String, gateway: String },
+    /// PostgreSQL URLs, and the role in the portal's.
+    Postgres { vault: String, gateway: String, portal: String, role: String },
+    /// The portal's PostgreSQL URL and nothing else, as on a host with that door alone.
+    PortalAlone { portal: String },
 }
 
 /// What a story chooses; the rest of the configuration is the same for all.
@@ -35,6 +38,10 @@ pub struct Setup {
     /// Next hop for everybody else.
     pub outside: u16,
     pub store: Store,
+    /// More lines for tables that are there, by their names.
+    pub lines: Vec<(&'static str, String)>,
+    /// The certificate that the portal shows, if it has one.
+    pub shown: Option<Certificate>,
     /// More lines of configuration, whole tables.
     pub more: String,
 }
@@ -43,18 +50,36 @@ impl Setup {
     /// Free ports for our own doors, SQLite, and these next hops.
     pub fn between(inside: u16, outside: u16) -> Self {
         let (smtp, returns, portal) = (ports::free(), ports::free(), ports::free());
-        Self { smtp, returns, portal, inside, outside, store: Store::Embedded, more: String::new() }
+        Self {
+            smtp,
+            returns,
+            portal,
+            inside,
+            outside,
+            store: Store::Embedded,
+            lines: Vec::new(),
+            shown: None,
+            more: String::new(),
+        }
+    }
+
+    /// One more line in a table that is there.
+    pub fn set(&mut self, table: &'static str, line: impl Into<String>) {
+        self.lines.push((table, line.into()));
     }
 
     /// The configuration file's text, with state and keys below `directory`.
     fn toml(&self, directory: &Path) -> String {
-        let Self { smtp, returns, portal, inside, outside, store, more } = self;
+        let Self { smtp, returns, portal, inside, outside, store, lines, shown: _, more } = self;
         let directory = directory.display();
         let store = match store {
             Store::Embedded => String::new(),
-            Store::Postgres { vault, gateway } => format!("vault-url = \"{vault}\"\ngateway-url = \"{gateway}\"\n"),
+            Store::Postgres { vault, gateway, portal, role } => format!(
+                "vault-url = \"{vault}\"\ngateway-url = \"{gateway}\"\nportal-url = \"{portal}\"\nportal-role = \"{role}\"\n"
+            ),
+            Store::PortalAlone { portal } => format!("portal-url = \"{portal}\"\n"),
         };
-        format!(
+        let text = format!(
             r##"
 [organisation]
 name = "Klinik am See"
@@ -90,7 +115,12 @@ reply-domain = "{REPLY}"
 postmaster = "postmaster@{HOME}"
 
 {more}"##
-        )
+        );
+        lines.iter().fold(text, |text, (table, line)| {
+            let heading = format!("[{table}]\n");
+            assert!(text.contains(&heading), "no table {table}");
+            text.replacen(&heading, &format!("{heading}{line}\n"), 1)
+        })
     }
 }
 
@@ -135,8 +165,11 @@ impl Sealpost {
             if let Some(status) = running.ended() {
                 return Some(Err((status, running.log())));
             }
-            let ready = http::get(portal, "/ready").await?;
-            if ready.status != 200 {
+            let ready = match &self.setup.shown {
+                Some(certificate) => certificate.is_shown(portal, Speech::Https),
+                None => http::get(portal, "/ready").await?.status == 200,
+            };
+            if !ready {
                 return None;
             }
             smtp::Client::try_connect(smtp).await?;
@@ -149,13 +182,50 @@ impl Sealpost {
     }
 
     /// `kill -9` of the parent and both doors at once.
-    pub fn kill(&mut self) {
+    pub async fn kill(&mut self) {
+        // The doors lead process groups of their own. A stopped parent starts none again.
+        signal("STOP", self.supervisor());
+        let doors = children_of(self.supervisor());
+        for door in &doors {
+            signal("KILL", *door);
+        }
         self.doors.take().expect("a running sealpost").kill();
+        until("the end of both doors", PATIENCE, async || doors.iter().all(|door| !is_alive(*door)).then_some(()))
+            .await;
     }
 
     /// A graceful stop.
     pub async fn stop(&mut self) -> ExitStatus {
         self.doors.take().expect("a running sealpost").terminate(Duration::from_secs(30)).await
+    }
+
+    /// The process that looks after the doors.
+    pub fn supervisor(&self) -> u32 {
+        self.doors.as_ref().expect("a running sealpost").pid()
+    }
+
+    /// The living process of a door, `gateway` or `portal`, below the supervisor.
+    pub fn door(&self, name: &str) -> Option<u32> {
+        children_of(self.supervisor()).into_iter().find(|pid| {
+            let line = fs::read(format!("/proc/{pid}/cmdline")).unwrap_or_default();
+            line.split(|byte| *byte == 0).any(|word| word == name.as_bytes())
+        })
+    }
+
+    /// Asks the supervisor alone to end, without waiting for it.
+    pub fn ask_to_stop(&self) {
+        signal("TERM", self.supervisor());
+    }
+
+    /// After `serve` has ended by itself: it can be opened again.
+    pub fn forget(&mut self) {
+        assert!(self.ended().is_some(), "sealpost runs");
+        self.doors = None;
+    }
+
+    /// Whether `serve` has ended, and how.
+    pub fn ended(&mut self) -> Option<ExitStatus> {
+        self.doors.as_mut().expect("a running sealpost").ended()
     }
 
     /// What one of the other subcommands printed; panics if it failed.
@@ -195,4 +265,20 @@ impl Sealpost {
     fn log_file(&self) -> PathBuf {
         self.directory.join("sealpost.log")
     }
+}
+
+fn children_of(parent: u32) -> Vec<u32> {
+    let entries = fs::read_dir("/proc").unwrap().flatten();
+    let pids = entries.filter_map(|entry| entry.file_name().to_str()?.parse::<u32>().ok());
+    pids.filter(|pid| {
+        let status = fs::read_to_string(format!("/proc/{pid}/status")).unwrap_or_default();
+        status.lines().any(|line| line.strip_prefix("PPid:").is_some_and(|id| id.trim() == parent.to_string()))
+    })
+    .collect()
+}
+
+/// Whether a process runs: one that ended and isn't waited for yet doesn't.
+pub fn is_alive(pid: u32) -> bool {
+    let status = fs::read_to_string(format!("/proc/{pid}/status")).unwrap_or_default();
+    status.lines().any(|line| line.strip_prefix("State:").is_some_and(|state| !state.trim().starts_with(['Z', 'X'])))
 }

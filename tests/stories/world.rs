@@ -26,7 +26,7 @@ pub struct World {
     pub front: Postfix,
     pub behind: Postfix,
     submission: u16,
-    _postgres: Option<Postgres>,
+    pub postgres: Option<Postgres>,
     pub scratch: Scratch,
 }
 
@@ -37,11 +37,16 @@ impl World {
 
     /// With more lines of configuration.
     pub async fn with(database: Database, more: &str) -> Self {
+        Self::set_up(database, |setup, _| setup.more = more.to_owned()).await
+    }
+
+    /// With another set-up.
+    pub async fn set_up(database: Database, change: impl FnOnce(&mut Setup, &Scratch)) -> Self {
         let scratch = Scratch::new();
         let (submission, back) = front_ports();
         let outside = ports::free();
         let mut setup = Setup::between(back, outside);
-        setup.more = more.to_owned();
+        change(&mut setup, &scratch);
         let postgres = match database {
             Database::Sqlite => None,
             Database::Postgres => Some(Postgres::start(&scratch).await),
@@ -57,7 +62,13 @@ impl World {
         let behind =
             Postfix::behind(&scratch, Behind { port: outside, returns: Some(setup.returns), home: Some(back) }).await;
         let sealpost = Sealpost::start(&scratch, setup).await;
-        Self { sealpost, front, behind, submission, _postgres: postgres, scratch }
+        if let Some(postgres) = &postgres {
+            let connected = "select distinct usename from pg_stat_activity where datname = 'sealpost' and usename <> 'postgres' order by 1";
+            let roles = postgres.psql("sealpost", connected);
+            assert_eq!(roles.lines().collect::<Vec<_>>(), ["sealpost", "sealpost_portal"], "each door has its role");
+            assert!(!sealpost.log().contains("could write the gateway's tables"));
+        }
+        Self { sealpost, front, behind, submission, postgres, scratch }
     }
 
     /// Somebody inside sends a mail through the organisation's server.
@@ -84,10 +95,11 @@ impl World {
     }
 }
 
-/// One database, a schema and a role for each door: the portal's role has no grant on the gateway's schema.
+/// One database, a schema for each store, a role for each door.
 fn shared(postgres: &Postgres) -> Store {
-    postgres.create_database("sealpost");
-    Store::Postgres { vault: postgres.url("postgres", "sealpost"), gateway: postgres.url("postgres", "sealpost") }
+    postgres.create_roles_apart();
+    let [gateway, portal] = ["sealpost", "sealpost_portal"].map(|role| postgres.url(role, "sealpost"));
+    Store::Postgres { vault: gateway.clone(), gateway, portal, role: "sealpost_portal".to_owned() }
 }
 
 fn read_all(directory: &std::path::Path, all: &mut Vec<u8>) {

@@ -10,9 +10,9 @@ mod directory;
 use std::io;
 use std::path::Path;
 use std::sync::Arc;
-use std::time::Duration;
 
 use self::directory::Directory;
+use crate::clock::Time;
 use crate::db::StoreError;
 
 /// Largest content kept in a row, in bytes.
@@ -79,10 +79,10 @@ impl BlobStore {
         self.blocking(move |directory| directory.delete(&key)).await
     }
 
-    /// Keys of the blobs that lie in a folder itself and were written at least `age` ago: for sweeps.
-    pub async fn older_than(&self, folder: &'static str, age: Duration) -> Result<Vec<String>, StoreError> {
+    /// Keys of the blobs that lie in a folder itself and were written before `moment`: what may have lost its row.
+    pub async fn older_than(&self, folder: &'static str, moment: Time) -> Result<Vec<String>, StoreError> {
         let found = self.blocking(move |directory| directory.list(folder)).await?;
-        Ok(found.into_iter().filter(|found| found.age >= age).map(|found| found.key).collect())
+        Ok(found.into_iter().filter(|found| found.written < moment).map(|found| found.key).collect())
     }
 
     async fn blocking<T: Send + 'static>(

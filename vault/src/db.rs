@@ -86,6 +86,9 @@ pub struct Db {
     reader: AnyPool,
 }
 
+/// A store that doesn't answer within this time isn't ready.
+const PING: Duration = Duration::from_secs(3);
+
 const SQLITE_PRAGMAS: &str = "pragma journal_mode = wal; pragma synchronous = full; pragma foreign_keys = on; \
      pragma busy_timeout = 10000; pragma trusted_schema = off; pragma secure_delete = on; \
      pragma temp_store = memory; pragma journal_size_limit = 67108864;";
@@ -172,11 +175,14 @@ impl Db {
         })
     }
 
-    /// Whether the store answers and takes a write: for readiness.
+    /// Whether the store answers and takes a write: for readiness. Who asks doesn't wait as long as one who has work to do.
     pub async fn ping(&self) -> Result<(), StoreError> {
-        let transaction = self.begin().await?;
-        transaction.rollback().await?;
-        Ok(())
+        let answered = async {
+            let transaction = self.begin().await?;
+            transaction.rollback().await?;
+            Ok(())
+        };
+        tokio::time::timeout(PING, answered).await.unwrap_or(Err(StoreError::Database(sqlx::Error::PoolTimedOut)))
     }
 
     /// After something was destroyed: nothing of it may stay in the write-ahead log.

@@ -7,7 +7,8 @@
 //! Contents, in the order of a letter's life:
 //! [`EmailAddress`] and the [`id`]s name things; [`Db`] and [`BlobStore`] keep them; [`letters`] are what the gateway
 //! puts here; [`sessions`] are browsers that proved themselves; [`errands`] are what the portal asks of the gateway;
-//! [`uploads`] are sealed replies on their way in; the [`bell`] wakes whoever should look.
+//! [`uploads`] are sealed replies on their way in; the [`bell`] wakes whoever should look; [`grants`] hold each side to its
+//! own tables on PostgreSQL.
 //!
 //! Security: whatever the gateway reads here is input from outside. A broken portal can write any row.
 
@@ -18,6 +19,7 @@ pub mod clock;
 pub mod db;
 pub mod derive;
 pub mod errands;
+pub mod grants;
 pub mod id;
 pub mod letters;
 pub mod sessions;

@@ -57,9 +57,30 @@ impl Broken {
             Self::Unreachable(_) => Failure::ours("4.4.1", &self.to_string()),
             Self::TooSlow | Self::Lost(_) | Self::Closed => Failure::ours("4.4.2", &self.to_string()),
             Self::Garbage | Self::Unasked => Failure::ours("4.5.0", &self.to_string()),
-            Self::Injected | Self::Tls(_) | Self::Name | Self::TlsMissing => Failure::ours("4.7.5", &self.to_string()),
+            Self::Tls(cause) => {
+                Failure::ours("4.7.5", &distrust(cause).map_or_else(|| self.to_string(), ToOwned::to_owned))
+            }
+            Self::Injected | Self::Name | Self::TlsMissing => Failure::ours("4.7.5", &self.to_string()),
         }
     }
+}
+
+/// What an administrator must know to mend it, if it was the certificate.
+fn distrust(cause: &io::Error) -> Option<&'static str> {
+    use rustls::CertificateError as Wrong;
+    let rustls::Error::InvalidCertificate(wrong) = cause.get_ref()?.downcast_ref::<rustls::Error>()? else {
+        return None;
+    };
+    Some(match wrong {
+        Wrong::UnknownIssuer => "The next hop's certificate comes from no authority that this system trusts",
+        Wrong::Expired | Wrong::ExpiredContext { .. } => "The next hop's certificate has expired",
+        Wrong::NotValidYet | Wrong::NotValidYetContext { .. } => "The next hop's certificate is not valid yet",
+        Wrong::NotValidForName | Wrong::NotValidForNameContext { .. } => {
+            "The next hop's certificate is for another name than the configured one"
+        }
+        Wrong::Revoked => "The next hop's certificate was revoked",
+        _ => "The next hop's certificate can't be verified",
+    })
 }
 
 /// The stream, before and after STARTTLS.

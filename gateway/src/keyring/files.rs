@@ -71,8 +71,10 @@ impl Files {
             return Err(KeyringError::AlreadyThere(directory.to_owned()));
         }
         fs::set_permissions(directory, Permissions::from_mode(0o700)).map_err(&failed)?;
-        if let Some(parent) = directory.parent().filter(|parent| !parent.as_os_str().is_empty()) {
-            sync_directory(parent)?;
+        match directory.parent() {
+            Some(here) if here.as_os_str().is_empty() => sync_directory(Path::new("."))?,
+            Some(parent) => sync_directory(parent)?,
+            None => {}
         }
         Ok(Self(directory.to_owned()))
     }

@@ -226,3 +226,11 @@ fn spooled_mail_opens_only_as_itself() {
         assert_ne!(sealed, keyring.spool_seal(&id, mail).unwrap());
     }
 }
+
+#[test]
+fn a_keyring_is_shared_by_all_workers() {
+    fn shared<T: Send + Sync>() {}
+    shared::<Keyring>();
+    shared::<crate::seal::SealedMessage>();
+    shared::<crate::seal::PickupSecrets>();
+}

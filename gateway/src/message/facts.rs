@@ -25,6 +25,7 @@ pub struct Facts {
     pub from: Vec<Mailbox>,
     pub to: Vec<Mailbox>,
     pub cc: Vec<Mailbox>,
+    pub reply_to: Vec<Mailbox>,
     pub date: Option<Time>,
     /// Without angle brackets.
     pub message_id: Option<String>,
@@ -157,6 +158,7 @@ pub(super) fn read(bytes: &[u8], queue_id: &QueueId) -> Result<Facts, Rejection>
         from: mailboxes(&header, "From"),
         to: mailboxes(&header, "To"),
         cc: mailboxes(&header, "Cc"),
+        reply_to: mailboxes(&header, "Reply-To"),
         date: header.first("Date").and_then(|field| field.date()),
         message_id: header.first("Message-ID").and_then(|field| field.ids().into_iter().next()),
         references: references(&header),

@@ -11,12 +11,13 @@ use super::structure::Structure;
 use super::{Facts, Part, PartKind, Prepared, without_tags};
 
 /// Bodies first (cleaned HTML, if there is any, then plain text), then enclosures. A message that can't be read becomes one
-/// enclosure, `message.eml`. `received_at` stands in for a missing date.
+/// enclosure, `message.eml`, as it would leave: `rewrite` is as in [`outgoing`](super::outgoing). `received_at` stands in
+/// for a missing date.
 ///
 /// Takes milliseconds for ordinary mail and, bounded, some seconds for hostile HTML: not for an async thread.
-pub fn prepare(message: &[u8], facts: &Facts, received_at: Time) -> Prepared {
+pub fn prepare(message: &[u8], facts: &Facts, received_at: Time, rewrite: &dyn Fn(&str) -> Option<String>) -> Prepared {
     let structure = if facts.readable { Structure::read(message).ok() } else { None };
-    let parts = structure.map_or_else(|| vec![whole(message)], |structure| parts(&structure));
+    let parts = structure.map_or_else(|| vec![whole(message, rewrite)], |structure| parts(&structure));
     Prepared {
         subject: without_tags(&facts.subject),
         from: facts.from.clone(),
@@ -27,9 +28,9 @@ pub fn prepare(message: &[u8], facts: &Facts, received_at: Time) -> Prepared {
     }
 }
 
-fn whole(message: &[u8]) -> Part {
+fn whole(message: &[u8], rewrite: &dyn Fn(&str) -> Option<String>) -> Part {
     // Control headers and tags are ours to read only: a sealed copy shows the mail as it would have left.
-    let bytes = super::outgoing(message, "", &|_| None);
+    let bytes = super::outgoing(message, "", rewrite);
     Part { kind: PartKind::Enclosure, name: "message.eml".to_owned(), media_type: "message/rfc822".to_owned(), bytes }
 }
 

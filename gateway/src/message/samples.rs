@@ -52,7 +52,7 @@ fn told(bytes: Vec<u8>) -> String {
             writeln!(out, "{label}: {value}").unwrap();
         }
     }
-    let prepared = prepare(bytes, facts, message.received.received_at);
+    let prepared = prepare(bytes, facts, message.received.received_at, &|_| None);
     writeln!(out, "prepared: {} at {}", prepared.subject, prepared.date).unwrap();
     for part in &prepared.parts {
         match part.kind {
@@ -114,7 +114,7 @@ fn hostile_bytes_never_panic() {
             changed[at] = [0, b'\r', b'\n', b'"', b'=', b'(', 0xff, b';'][at % 8];
             let message = ParsedMessage::parse(received(changed));
             if let Ok(message) = message {
-                let _ = prepare(&message.received.bytes, &message.facts, 0);
+                let _ = prepare(&message.received.bytes, &message.facts, 0, &|_| None);
                 let _ = outgoing(&message.received.bytes, "", &|_| Some("a@x.example".to_owned()));
             }
         }
@@ -127,7 +127,7 @@ fn many_nested_messages_cost_nothing() {
     let bytes = (head + &"Content-Type: message/rfc822\r\n\r\n".repeat(200_000)).into_bytes();
     let message = ParsedMessage::parse(received(bytes)).unwrap();
     assert!(message.facts.readable);
-    let parts = prepare(&message.received.bytes, &message.facts, 0).parts;
+    let parts = prepare(&message.received.bytes, &message.facts, 0, &|_| None).parts;
     assert_eq!(parts.len(), 1);
     assert_eq!(parts[0].media_type, "message/rfc822");
 }
@@ -137,7 +137,7 @@ fn ten_thousand_enclosures_of_one_name() {
     let part = "--b\r\nContent-Type: application/pdf; name=a.pdf\r\n\r\nx\r\n".repeat(limits::PARTS - 1);
     let bytes = format!("Content-Type: multipart/mixed; boundary=b\r\n\r\n{part}--b--\r\n").into_bytes();
     let message = ParsedMessage::parse(received(bytes)).unwrap();
-    let parts = prepare(&message.received.bytes, &message.facts, 0).parts;
+    let parts = prepare(&message.received.bytes, &message.facts, 0, &|_| None).parts;
     assert_eq!(parts.len(), limits::PARTS - 1);
     assert_eq!(parts.last().unwrap().name, format!("a ({}).pdf", limits::PARTS - 1));
 }
@@ -149,7 +149,7 @@ fn html_that_is_too_heavy_is_enclosed() {
     let bytes = format!("{head}Content-Type: text/html\r\n\r\n{heavy}\r\n--b--\r\n").into_bytes();
     let message = ParsedMessage::parse(received(bytes)).unwrap();
     assert!(message.facts.readable);
-    let parts = prepare(&message.received.bytes, &message.facts, 0).parts;
+    let parts = prepare(&message.received.bytes, &message.facts, 0, &|_| None).parts;
     let shown: Vec<_> = parts.iter().map(|part| (part.kind, part.media_type.as_str(), part.name.as_str())).collect();
     assert_eq!(shown, [(PartKind::Body, "text/plain", ""), (PartKind::Enclosure, "text/html", "page.html")]);
     assert_eq!(parts[1].bytes, heavy.as_bytes());
@@ -159,7 +159,7 @@ fn html_that_is_too_heavy_is_enclosed() {
 fn debug_output_tells_no_content() {
     let bytes = b"Subject: canary\r\nFrom: canary <a@x.example>\r\n\r\ncanary\r\n".to_vec();
     let message = ParsedMessage::parse(received(bytes)).unwrap();
-    let prepared = prepare(&message.received.bytes, &message.facts, 0);
+    let prepared = prepare(&message.received.bytes, &message.facts, 0, &|_| None);
     let shown = format!("{:?} {:?} {:?}", message.facts, prepared.parts, message.facts.from);
     assert!(!shown.contains("canary"), "{shown}");
 }

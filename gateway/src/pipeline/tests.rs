@@ -78,7 +78,7 @@ impl Bench {
             from: address("portal@klinik.example"),
             hostname: "mx.klinik.example".to_owned(),
         };
-        let bell = Ringer::new(&at("vault"), bell::Door::Portal);
+        let bell = Ringer::new(&stores.vault, &at("vault"), bell::Door::Portal);
         let gateway =
             Gateway::new(settings, keyring, Policy::built_in(), letterhead, stores, queue.clone(), bell, clock.clone());
         Self { directory, gateway: Arc::new(gateway), queue, clock }
@@ -238,7 +238,7 @@ async fn errands_that_cannot_be_done_hold_up_none() {
     let session = Bytes(vec![7; 32]);
     let code = ask(Errand::Code { session, scope: Scope::Pickup(pickup), language: "en".to_owned() }, 3).await;
     let stop = CancellationToken::new();
-    let bell = Listener::bind(&bench.directory.path().join("vault"), bell::Door::Gateway);
+    let bell = Listener::bind(vault, &bench.directory.path().join("vault"), bell::Door::Gateway);
     let answering = tokio::spawn(Arc::clone(&bench.gateway).answer_errands(bell, stop.clone()));
     let answer = async |id| {
         let begun = Instant::now();

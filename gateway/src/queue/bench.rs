@@ -121,6 +121,7 @@ impl Bench {
             reporter: reporter(),
             stop: stop.clone(),
             grace: Duration::from_millis(50),
+            unsettled: tokio::sync::watch::Sender::new(0),
         })
     }
 

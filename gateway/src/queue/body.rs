@@ -6,10 +6,9 @@
 //! Security: the key is bound to the body's id; a body in another one's place doesn't open.
 
 use std::sync::Arc;
-use std::time::Duration;
 
-use sealpost_vault::StoreError;
 use sealpost_vault::id::QueueId;
+use sealpost_vault::{StoreError, Time};
 use sqlx::{Any, Transaction};
 
 use super::Queue;
@@ -17,8 +16,8 @@ use crate::keyring::{Keyring, KeyringError};
 
 /// Larger ones are sealed and opened off the async threads, in bytes.
 const QUICK: usize = 256 * 1024;
-/// A blob without a row after so long is nobody's.
-const ORPHANED: Duration = Duration::from_secs(3_600);
+/// After this long, a blob without a row isn't on its way into one, in seconds.
+const ORPHANED: Time = 3_600;
 
 pub(super) async fn seal(keyring: &Arc<Keyring>, id: QueueId, plain: Vec<u8>) -> Result<Vec<u8>, StoreError> {
     off_thread(keyring, plain, move |keyring, plain| keyring.spool_seal(&id, plain))
@@ -77,7 +76,31 @@ impl Queue {
         Ok(())
     }
 
-    /// All bodies of which no row is left.
+    /// Bodies for which no commit was tried must not keep the room that was too little.
+    pub(crate) async fn forget_unqueued(&self, blob_keys: &[String]) {
+        for blob_key in blob_keys {
+            if let Err(error) = self.blobs.delete(blob_key).await {
+                tracing::warn!(blob_key, %error, "a body without rows stays until it is swept");
+            }
+        }
+    }
+
+    /// Blobs without a body's row that are old enough not to be on their way into one.
+    async fn sweep_orphans(&self) -> Result<(), StoreError> {
+        for blob in self.blobs.older_than("outgoing", self.clock.now().saturating_sub(ORPHANED)).await? {
+            let named: Option<(i64,)> = sqlx::query_as("select size from outgoing where blob_key = $1")
+                .bind(&blob)
+                .fetch_optional(self.store.reader())
+                .await?;
+            if named.is_none() {
+                tracing::info!(blob, "a body without a row is deleted");
+                self.blobs.delete(&blob).await?;
+            }
+        }
+        Ok(())
+    }
+
+    /// All bodies of which no row is left, and blobs that never got one.
     pub(super) async fn sweep(&self) -> Result<(), StoreError> {
         let done: Vec<(String, String)> = sqlx::query_as(
             "select body_id, blob_key from outgoing
@@ -88,17 +111,7 @@ impl Queue {
         for (body_id, blob_key) in done {
             self.forget_body(&body_id, &blob_key).await?;
         }
-        // Blobs that were placed, and whose row was never written.
-        for blob_key in self.blobs.older_than("outgoing", ORPHANED).await? {
-            let (rows,): (i64,) = sqlx::query_as("select count(*) from outgoing where blob_key = $1")
-                .bind(&blob_key)
-                .fetch_one(self.store.reader())
-                .await?;
-            if rows == 0 {
-                self.blobs.delete(&blob_key).await?;
-            }
-        }
-        Ok(())
+        self.sweep_orphans().await
     }
 
     /// After a transaction that deleted rows of this body: the body, if none is left.

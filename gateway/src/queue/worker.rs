@@ -7,7 +7,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use sealpost_vault::{EmailAddress, StoreError};
-use tokio::sync::Semaphore;
+use tokio::sync::{Semaphore, watch};
 use tokio::task::JoinSet;
 use tokio::time::{Instant, MissedTickBehavior, interval_at, sleep, timeout};
 use tokio_util::sync::CancellationToken;
@@ -56,7 +56,8 @@ pub async fn run<U: Undeliverable>(
         }
     };
     let client = Client::new(&hops.hostname, trust, Timeouts::default());
-    let office = Arc::new(Office { queue, hops, undeliverable, reporter, client, stop, grace: GRACE });
+    let unsettled = watch::Sender::new(0);
+    let office = Arc::new(Office { queue, hops, undeliverable, reporter, client, stop, grace: GRACE, unsettled });
     tokio::join!(office.clone().work(Route::Inside), office.clone().work(Route::Outside), office.keep_tidy());
 }
 
@@ -70,6 +71,9 @@ pub(super) struct Office<U> {
     pub(super) stop: CancellationToken,
     /// What a delivery on its way gets when we are told to stop.
     pub(super) grace: Duration,
+    /// Outcomes that wait for the store to come back. Until they are written, nothing is claimed: their leases may end
+    /// before, and what was delivered would be sent again. A claim waits for the store less long than a lease lasts.
+    pub(super) unsettled: watch::Sender<usize>,
 }
 
 impl<U: Undeliverable> Office<U> {
@@ -92,6 +96,11 @@ impl<U: Undeliverable> Office<U> {
                 () = self.stop.cancelled() => break,
             };
             let Ok(permit) = permit else { break };
+            let mut unsettled = self.unsettled.subscribe();
+            tokio::select! {
+                _ = unsettled.wait_for(|waiting| *waiting == 0) => {}
+                () = self.stop.cancelled() => break,
+            }
             match self.queue.claim(route).await {
                 Ok(Some(claim)) => {
                     let office = self.clone();
@@ -178,16 +187,29 @@ impl<U: Undeliverable> Office<U> {
 
     /// Writes the outcome down, and insists: what was delivered and isn't written down is sent again.
     async fn settle(&self, claim: &Claim, outcomes: &[Outcome], aftermath: &Aftermath<'_, U>) {
-        for _ in 0..SETTLE_TRIES {
-            match self.queue.settle(claim, outcomes, aftermath).await {
-                Ok(()) => return,
-                Err(error) => tracing::error!(%error, "an outcome could not be written down"),
-            }
+        match self.queue.settle(claim, outcomes, aftermath).await {
+            Ok(()) => return,
+            Err(error) => tracing::error!(%error, "an outcome could not be written down"),
+        }
+        self.unsettled.send_modify(|waiting| *waiting += 1);
+        let settled = self.insist(claim, outcomes, aftermath).await;
+        self.unsettled.send_modify(|waiting| *waiting -= 1);
+        if !settled {
+            tracing::error!(outcomes = outcomes.len(), "outcomes are lost: these rows are tried again");
+        }
+    }
+
+    async fn insist(&self, claim: &Claim, outcomes: &[Outcome], aftermath: &Aftermath<'_, U>) -> bool {
+        for _ in 1..SETTLE_TRIES {
             sleep(SETTLE_PAUSE).await;
             if let Err(error) = self.queue.renew(claim).await {
                 tracing::warn!(%error, "the lease could not be renewed");
             }
+            match self.queue.settle(claim, outcomes, aftermath).await {
+                Ok(()) => return true,
+                Err(error) => tracing::error!(%error, "an outcome could not be written down"),
+            }
         }
-        tracing::error!(outcomes = outcomes.len(), "outcomes are lost: these rows are tried again");
+        false
     }
 }

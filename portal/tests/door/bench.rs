@@ -73,8 +73,8 @@ impl Bench {
         let portal = Portal::new(vault.clone(), blobs.clone(), directory.path(), settings, clock.clone()).unwrap();
         let stop = CancellationToken::new();
         let gateway = Gateway::default();
-        tokio::spawn(portal.clone().hear(Listener::bind(directory.path(), Door::Portal), stop.clone()));
-        let ringer = Ringer::new(directory.path(), Door::Portal);
+        tokio::spawn(portal.clone().hear(Listener::bind(&vault, directory.path(), Door::Portal), stop.clone()));
+        let ringer = Ringer::new(&vault, directory.path(), Door::Portal);
         tokio::spawn(stop.clone().run_until_cancelled_owned(gateway.clone().stand_in(vault.clone(), ringer)));
         let router = portal.router();
         Self { directory, vault, blobs, clock, router, gateway, _stop: stop.drop_guard() }

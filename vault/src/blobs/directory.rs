@@ -10,12 +10,12 @@ use std::fs::File;
 use std::io::{self, Read, Write};
 use std::os::fd::OwnedFd;
 use std::path::Path;
-use std::time::{Duration, SystemTime};
 
 use data_encoding::HEXLOWER;
 use rustix::fs::{AtFlags, FileType, Mode, OFlags, mkdirat, open, openat, renameat, unlinkat};
 use rustix::io::Errno;
 
+use crate::clock::Time;
 use crate::id::random;
 
 /// Steps of a key: folder, message, part.
@@ -30,8 +30,8 @@ pub(super) struct Directory(OwnedFd);
 /// One file of a folder.
 pub(super) struct Found {
     pub key: String,
-    /// Since it was last written; zero where that lies in the future.
-    pub age: Duration,
+    /// When it was last written.
+    pub written: Time,
 }
 
 impl Directory {
@@ -103,7 +103,6 @@ impl Directory {
             Err(error) if is_elsewhere(error) => return Ok(Vec::new()),
             Err(error) => return Err(error.into()),
         };
-        let now = SystemTime::now();
         let mut found = Vec::new();
         for entry in rustix::fs::Dir::read_from(&opened)? {
             let entry = entry?;
@@ -112,9 +111,7 @@ impl Directory {
             if FileType::from_raw_mode(stat.st_mode) != FileType::RegularFile {
                 continue;
             }
-            let written = SystemTime::UNIX_EPOCH + Duration::from_secs(u64::try_from(stat.st_mtime).unwrap_or(0));
-            let age = now.duration_since(written).unwrap_or_default();
-            found.push(Found { key: format!("{folder}/{name}"), age });
+            found.push(Found { key: format!("{folder}/{name}"), written: stat.st_mtime });
         }
         Ok(found)
     }

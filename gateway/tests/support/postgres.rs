@@ -1,6 +1,6 @@
 //! A PostgreSQL server of a test's own, in a temporary directory; gone with the value.
 //!
-//! Needs Debian's `postgresql` package. As root, the server runs as user `postgres`.
+//! Needs Debian's `postgresql` package. As root, the server runs as user `postgres`. Without fsync: no test cuts its power.
 
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
@@ -13,7 +13,7 @@ pub(crate) struct Postgres {
 
 impl Postgres {
     pub(crate) fn start() -> Self {
-        let directory = tempfile::Builder::new().prefix("queue-postgres-").tempdir().unwrap();
+        let directory = tempfile::Builder::new().prefix("postgres-").tempdir().unwrap();
         if is_root() {
             run(Command::new("chown").arg("postgres:").arg(directory.path()));
         }
@@ -24,7 +24,10 @@ impl Postgres {
             .program("initdb")
             .args(["--auth=trust", "--username=postgres", "--no-sync", "-E", "UTF8", "-D"])
             .arg(&data));
-        let options = format!("-p {port} -h 127.0.0.1 -k {} -c max_connections=200", server.directory.path().display());
+        let options = format!(
+            "-p {port} -h 127.0.0.1 -k {} -c max_connections=200 -c fsync=off",
+            server.directory.path().display()
+        );
         let log = server.directory.path().join("log");
         run(server.program("pg_ctl").arg("-D").arg(&data).arg("-l").arg(log).args(["-w", "-o", &options, "start"]));
         server

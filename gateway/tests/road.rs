@@ -1,0 +1,113 @@
+//! The road of a message, from the door to the reader and back, in one process: a gateway with real stores, its clock
+//! standing still. Each scenario runs on SQLite and on PostgreSQL.
+//!
+//! What leaves is looked at in the queue, what readers get in the vault; the reader's side is written out here once more,
+//! from SEALING.md, so that what the gateway says about itself isn't all that is believed.
+
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing, clippy::string_slice)]
+
+#[path = "road/bench.rs"]
+mod bench;
+#[path = "road/circles.rs"]
+mod circles;
+#[path = "road/codes.rs"]
+mod codes;
+#[path = "road/conversations.rs"]
+mod conversations;
+#[path = "road/endings.rs"]
+mod endings;
+#[path = "road/interrupted.rs"]
+mod interrupted;
+#[path = "road/mail.rs"]
+mod mail;
+#[path = "road/messages.rs"]
+mod messages;
+#[path = "road/openpgp.rs"]
+mod openpgp;
+#[path = "support/postgres.rs"]
+mod postgres;
+#[path = "road/reader.rs"]
+mod reader;
+#[path = "road/replies.rs"]
+mod replies;
+#[path = "road/reply.rs"]
+mod reply;
+#[path = "road/resending.rs"]
+mod resending;
+#[path = "road/returns.rs"]
+mod returns;
+
+macro_rules! scenarios {
+    ($($room:ident: $($name:ident),+ $(,)?;)+) => {
+        mod on_sqlite {
+            $(mod $room {
+                $(#[tokio::test(flavor = "multi_thread")]
+                async fn $name() {
+                    crate::$room::$name(crate::bench::Road::sqlite().await).await;
+                })+
+            })+
+        }
+
+        /// One server for all of them; each has a database of its own.
+        #[tokio::test(flavor = "multi_thread")]
+        async fn on_postgres() {
+            let server = postgres::Postgres::start();
+            $($(
+                println!("{}", stringify!($name));
+                $room::$name(bench::Road::postgres(&server, stringify!($name)).await).await;
+            )+)+
+        }
+    };
+}
+
+scenarios! {
+    endings:
+        an_unread_letter_ends_at_its_date_and_its_sender_is_told,
+        an_opened_letter_ends_silently,
+        the_job_running_twice_at_once_tells_once,
+        each_reader_has_an_end_of_their_own,
+        a_withdrawn_pickup_leaves_the_others_their_way_in,
+        a_withdrawn_letter_ends_for_all,
+        what_is_withdrawn_is_not_announced;
+    codes:
+        a_code_is_bound_to_session_and_pickup,
+        three_mails_in_fifteen_minutes_then_the_newest_code_for_five_more_sessions,
+        a_code_in_the_mailbox_serves_nobody_after_ten_minutes,
+        ten_mails_a_day,
+        strangers_get_an_answer_that_looks_the_same,
+        a_typed_address_finds_all_living_letters,
+        an_errand_answered_before_a_crash_gets_the_same_code;
+    resending:
+        once_in_five_minutes_and_five_times_a_day,
+        nothing_is_resent_after_the_letter_was_opened,
+        a_receipt_counts_for_its_own_letter_only;
+    replies:
+        a_reply_arrives_as_ordinary_mail,
+        a_reply_counts_once,
+        what_is_not_believed_sends_nothing,
+        fifty_replies_a_day,
+        an_ended_letter_has_no_voice;
+    conversations:
+        only_the_sender_and_colleagues_may_write_to_a_reply_address,
+        automatic_mail_to_a_reply_address_is_dropped,
+        a_colleagues_answer_is_a_letter_of_the_colleague,
+        a_mail_that_names_an_earlier_one_joins_its_conversation,
+        an_answer_to_all_is_one_letter_for_all,
+        reply_addresses_do_not_leave;
+    circles:
+        readers_who_see_each_other_share_a_letter_and_others_do_not,
+        each_recipient_goes_its_own_way,
+        one_refused_recipient_refuses_the_message;
+    messages:
+        unreadable_mime_is_sealed_whole,
+        more_than_fifty_hops_are_a_loop,
+        without_a_sender_inside_nothing_is_held;
+    interrupted:
+        a_second_attempt_replaces_what_the_first_left_in_the_vault,
+        the_sweep_takes_old_letters_that_nobody_knows;
+    returns:
+        a_report_of_a_failure_marks_the_letter_and_tells_the_sender,
+        delays_and_chatter_change_nothing,
+        a_refused_notification_is_told_once_and_without_the_link,
+        a_returned_notification_of_a_read_letter_changes_nothing;
+}

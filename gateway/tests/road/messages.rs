@@ -1,0 +1,45 @@
+//! Messages that aren't as they should be.
+
+use crate::bench::{Road, SENDER, marked};
+
+pub async fn unreadable_mime_is_sealed_whole(road: Road) {
+    let header =
+        format!("From: {SENDER}\r\nTo: anna@home.example\r\nSubject: [secure] kaputt\r\nX-Sealpost-Protect: yes\r\n");
+    for (kind, body) in [
+        ("multipart/mixed", "--A\r\n\r\nx\r\n--A--\r\n"),
+        (
+            "multipart/mixed; boundary=A",
+            "--A\r\n\r\nx\r\n--A\r\nContent-Transfer-Encoding: base64\r\nContent-Type: a/b\r\n\r\nJVBE*!\r\n--A--\r\n",
+        ),
+    ] {
+        let text = format!("{header}Content-Type: {kind}\r\n\r\n{body}");
+        road.send(SENDER, &["anna@home.example"], &text).await;
+        let letter = road.only_reader().await;
+        assert_eq!(letter.slip()["subject"], "kaputt");
+        let parts = letter.parts(&road).await;
+        let [(name, media_type, bytes)] = parts.as_slice() else { panic!("{} parts", parts.len()) };
+        assert_eq!((name.as_str(), media_type.as_str()), ("message.eml", "message/rfc822"));
+        let whole =
+            format!("From: {SENDER}\r\nTo: anna@home.example\r\nSubject: kaputt\r\nContent-Type: {kind}\r\n\r\n{body}");
+        assert_eq!(String::from_utf8_lossy(bytes), whole);
+    }
+}
+
+pub async fn more_than_fifty_hops_are_a_loop(road: Road) {
+    let hops = |n: usize| format!("{}{}", "Received: from a by b\r\n".repeat(n), marked("anna@home.example"));
+    let refused = road.submit(SENDER, &["anna@home.example"], &hops(51)).await.unwrap_err();
+    assert_eq!((refused.code, refused.enhanced), (554, "5.4.6"));
+    assert!(road.gateway.spool().list().await.unwrap().is_empty());
+    road.send(SENDER, &["anna@home.example"], &hops(50)).await;
+    assert_eq!(road.only_reader().await.parts(&road).await[0].2, b"Guten Tag\n");
+}
+
+pub async fn without_a_sender_inside_nothing_is_held(road: Road) {
+    for from in ["", "anna@home.example", "weber@klinik.example.evil.example"] {
+        let refused = road.submit(from, &["ben@home.example"], &marked("ben@home.example")).await.unwrap_err();
+        assert_eq!((refused.code, refused.enhanced), (550, "5.7.1"), "{from}");
+    }
+    road.carry().await;
+    assert!(road.queued().await.is_empty());
+    assert_eq!(road.vault_rows("letters").await, 0);
+}

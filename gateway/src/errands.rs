@@ -7,11 +7,13 @@
 //! Security: an errand is input from outside. Every mail that comes of it goes to an address from the gateway's own store.
 //! An answer never tells whether a pickup or an address exists.
 
+use std::collections::HashSet;
 use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
 
 use futures::FutureExt;
 use ring::rand::{SecureRandom, SystemRandom};
+use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 use tracing::{error, info, warn};
 
@@ -42,6 +44,11 @@ const MOST_REBINDS: i64 = 5;
 const RESEND_QUOTAS: [(i64, Time); 2] = [(1, 300), (5, 86_400)];
 /// Errands looked at in one go.
 const BATCH: i64 = 50;
+/// Errands worked at once: a large reply must not keep another reader waiting for a code.
+const AT_ONCE: usize = 16;
+/// How long the answer to a code errand takes at least, well above what minting and queueing take: who asks must not learn
+/// by the clock whether there was something to mint a code for.
+pub const CODE_TAKES: std::time::Duration = std::time::Duration::from_millis(400);
 /// After trouble of our own, before anything else is tried.
 const TROUBLED: std::time::Duration = std::time::Duration::from_millis(500);
 /// Answers are kept so long after their errand is gone.
@@ -71,28 +78,39 @@ impl Code {
 }
 
 impl Gateway {
-    /// Answers errands until `stop`; the portal's ringing wakes it.
+    /// Answers errands until `stop`, several at once; the portal's ringing wakes it.
     pub async fn answer_errands(self: Arc<Self>, bell: Listener, stop: CancellationToken) {
+        let mut working = JoinSet::new();
+        let mut begun = HashSet::new();
         while !stop.is_cancelled() {
             match errands::unanswered(&self.stores.vault, BATCH).await {
-                Ok(asked) if asked.is_empty() => {
-                    tokio::select! {
-                        () = bell.wait() => {}
-                        () = stop.cancelled() => {}
-                    }
-                }
                 Ok(asked) => {
                     for errand in asked {
-                        self.answer_one(errand).await;
+                        if working.len() < AT_ONCE && begun.insert(errand.errand_id) {
+                            working.spawn(Arc::clone(&self).answer_and_ring(errand));
+                        }
                     }
-                    self.portal_bell.ring();
                 }
-                Err(cause) => {
-                    error!(%cause, "errands can't be read");
-                    bell.wait().await;
+                Err(cause) => error!(%cause, "errands can't be read"),
+            }
+            tokio::select! {
+                Some(ended) = working.join_next() => {
+                    if let Ok(errand_id) = ended {
+                        begun.remove(&errand_id);
+                    }
                 }
+                () = bell.wait() => {}
+                () = stop.cancelled() => {}
             }
         }
+        while working.join_next().await.is_some() {}
+    }
+
+    async fn answer_and_ring(self: Arc<Self>, asked: Asked) -> ErrandId {
+        let errand_id = asked.errand_id;
+        self.answer_one(asked).await;
+        self.portal_bell.ring();
+        errand_id
     }
 
     async fn answer_one(&self, asked: Asked) {
@@ -126,7 +144,11 @@ impl Gateway {
     async fn answer(&self, asked: Asked) -> Result<Answer, StoreError> {
         match asked.errand {
             Some(Errand::Code { session, scope, language }) => {
-                self.code(asked.errand_id, &session, &scope, &language).await
+                let (answer, ()) = tokio::join!(
+                    self.code(asked.errand_id, &session, &scope, &language),
+                    tokio::time::sleep(CODE_TAKES)
+                );
+                answer
             }
             Some(Errand::Resend { address, .. }) => self.send_again(&address).await,
             Some(Errand::Released { pickup }) => self.released(pickup).await,
@@ -150,6 +172,8 @@ impl Gateway {
         scope: &Scope,
         language: &str,
     ) -> Result<Answer, StoreError> {
+        // Counting and minting belong together: two errands at once must not both find room in the quota.
+        let _alone = self.minting.lock().await;
         let now = self.clock.now();
         let Ok(session) = <[u8; 32]>::try_from(session.0.as_slice()) else { return Ok(nobodys_code(now)?) };
         let pickups = self.in_scope(scope, now).await?;
@@ -302,6 +326,7 @@ impl Gateway {
     // --- notifications again ---
 
     async fn send_again(&self, typed: &str) -> Result<Answer, StoreError> {
+        let _alone = self.minting.lock().await;
         let now = self.clock.now();
         let Ok(address) = typed.trim().parse::<EmailAddress>() else { return Ok(Answer::Done) };
         for pickup in pickups::living_of(&self.stores.own, &address.identity(), now).await? {

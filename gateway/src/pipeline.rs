@@ -16,7 +16,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use futures::FutureExt;
-use tokio::sync::{Notify, Semaphore};
+use tokio::sync::{Mutex, Notify, Semaphore};
 use tokio_util::sync::CancellationToken;
 use tracing::{error, info, warn};
 
@@ -86,6 +86,8 @@ pub struct Gateway {
     pub(crate) queue: Queue,
     pub(crate) portal_bell: Ringer,
     pub(crate) heavy: Arc<Semaphore>,
+    /// Held while a quota is looked at and used.
+    pub(crate) minting: Mutex<()>,
     work: Notify,
 }
 
@@ -114,6 +116,7 @@ impl Gateway {
             queue,
             portal_bell,
             heavy,
+            minting: Mutex::new(()),
             work: Notify::new(),
         }
     }

@@ -35,8 +35,10 @@ pub async fn more_than_fifty_hops_are_a_loop(road: Road) {
 }
 
 pub async fn without_a_sender_inside_nothing_is_held(road: Road) {
+    // A stranger's tags don't count; what says of itself that it is private doesn't leave in the clear, whoever wrote it.
+    let private = format!("Sensitivity: Private\r\n{}", marked("ben@home.example"));
     for from in ["", "anna@home.example", "weber@klinik.example.evil.example"] {
-        let refused = road.submit(from, &["ben@home.example"], &marked("ben@home.example")).await.unwrap_err();
+        let refused = road.submit(from, &["ben@home.example"], &private).await.unwrap_err();
         assert_eq!((refused.code, refused.enhanced), (550, "5.7.1"), "{from}");
     }
     road.carry().await;

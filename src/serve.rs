@@ -187,7 +187,9 @@ async fn look_after(door: Door, config: PathBuf, open: mpsc::Sender<Door>, stop:
 }
 
 fn start(door: Door, config: &Path) -> std::io::Result<(Child, Option<ChildStdin>)> {
-    let mut child = Command::new(std::env::current_exe()?)
+    // The running executable itself, also after an upgrade has replaced the file that it was started from.
+    let mut child = Command::new("/proc/self/exe")
+        .arg0("sealpost")
         .arg("--config")
         .arg(config)
         .args(["serve", door.word(), "--supervised"])

@@ -1,6 +1,6 @@
 //! Errands of the portal: mint and mail a code, send a notification again, take note of an opening, take a reply.
 //!
-//! Quotas live here: at most three codes in fifteen minutes and ten a day per letter. Where the quota is used up, a code
+//! Quotas live here: at most three codes in fifteen minutes and ten a day per letter, fewer of them for a typed address. Where the quota is used up, a code
 //! that was mailed in the last ten minutes is bound to the asking session too (a few times), so that a mail scanner that
 //! presses the button locks nobody out: the reader finds a code in the mailbox and it works.
 //!
@@ -36,8 +36,10 @@ use crate::seal::{self, LinkSecret, Voice};
 
 /// How long a code is good, in seconds.
 pub const CODE_LIFETIME: Time = 600;
-/// Codes per letter: so many in so many seconds.
-const CODE_QUOTAS: [(i64, Time); 2] = [(3, 900), (10, 86_400)];
+/// Codes per letter: so many in so many seconds; and of these, how many for a typed address. Whoever knows an address could
+/// otherwise use up what the holder of the link needs.
+const CODE_QUOTAS: [Quota; 2] =
+    [Quota { most: 3, for_address: 1, seconds: 900 }, Quota { most: 10, for_address: 4, seconds: 86_400 }];
 /// Sessions that may use a code that was mailed for another one.
 const MOST_REBINDS: i64 = 5;
 /// Notifications that are sent again on request, per letter.
@@ -53,6 +55,20 @@ pub const CODE_TAKES: std::time::Duration = std::time::Duration::from_millis(400
 const TROUBLED: std::time::Duration = std::time::Duration::from_millis(500);
 /// Answers are kept so long after their errand is gone.
 const ANSWER_LIFETIME: Time = 86_400;
+
+struct Quota {
+    most: i64,
+    for_address: i64,
+    seconds: Time,
+}
+
+/// In a code's row: what it was asked for.
+fn word(scope: &Scope) -> &'static str {
+    match scope {
+        Scope::Pickup(_) => "link",
+        Scope::Address(_) => "address",
+    }
+}
 
 /// A code whose digits are ours to mail; shown nowhere.
 struct Code(zeroize::Zeroizing<String>);
@@ -185,9 +201,9 @@ impl Gateway {
         let Some(first) = pickups.first() else { return Ok(nobodys_code(now)?) };
         let (code, minted_at) = match self.minted_before(errand_id, first).await? {
             Some(found) => found,
-            None if self.within_quota(&pickups, now).await? => {
+            None if self.within_quota(&pickups, scope, now).await? => {
                 let code = Code::mint()?;
-                self.mail_code(errand_id, &pickups, &code, language, now).await?;
+                self.mail_code(errand_id, &pickups, scope, &code, language, now).await?;
                 (code, now)
             }
             None => match self.code_in_mailbox(first, now).await? {
@@ -229,16 +245,22 @@ impl Gateway {
         row.map(|(kept, minted_at)| Ok((self.kept_code(pickup, &kept)?, minted_at))).transpose()
     }
 
-    async fn within_quota(&self, pickups: &[Pickup], now: Time) -> Result<bool, StoreError> {
+    async fn within_quota(&self, pickups: &[Pickup], scope: &Scope, now: Time) -> Result<bool, StoreError> {
         for pickup in pickups {
-            for (most, seconds) in CODE_QUOTAS {
-                let (minted,): (i64,) =
-                    sqlx::query_as("select count(*) from codes where pickup_id = $1 and minted_at > $2")
-                        .bind(pickup.pickup_id.to_string())
-                        .bind(now.saturating_sub(seconds))
-                        .fetch_one(self.stores.own.reader())
-                        .await?;
-                if minted >= most {
+            for Quota { most, for_address, seconds } in CODE_QUOTAS {
+                let (minted, by_address): (i64, i64) = sqlx::query_as(
+                    "select count(*), count(case when scope = 'address' then 1 end) from codes
+                     where pickup_id = $1 and minted_at > $2",
+                )
+                .bind(pickup.pickup_id.to_string())
+                .bind(now.saturating_sub(seconds))
+                .fetch_one(self.stores.own.reader())
+                .await?;
+                let used_up = match scope {
+                    Scope::Pickup(_) => minted >= most,
+                    Scope::Address(_) => minted >= most || by_address >= for_address,
+                };
+                if used_up {
                     return Ok(false);
                 }
             }
@@ -273,6 +295,7 @@ impl Gateway {
         &self,
         errand_id: ErrandId,
         pickups: &[Pickup],
+        scope: &Scope,
         code: &Code,
         language: &str,
         now: Time,
@@ -307,10 +330,12 @@ impl Gateway {
         for pickup in pickups {
             let kept = self.keep(KEEP_CODE, pickup.pickup_id, &pickup.reader, code.digits().as_bytes())?;
             sqlx::query(
-                "insert into codes (errand_id, pickup_id, kept_code, rebinds, minted_at) values ($1, $2, $3, 0, $4)",
+                "insert into codes (errand_id, pickup_id, scope, kept_code, rebinds, minted_at)
+                 values ($1, $2, $3, $4, 0, $5)",
             )
             .bind(errand_id.to_string())
             .bind(pickup.pickup_id.to_string())
+            .bind(word(scope))
             .bind(kept)
             .bind(now)
             .execute(&mut *transaction)

@@ -208,8 +208,11 @@ impl Gateway {
 
     /// Forwarded mail comes through the inner door as well: its envelope sender is a stranger's.
     fn author(&self, received: &ReceivedMessage) -> Author {
-        let inside = received.envelope.reverse_path.address().is_some_and(|sender| self.is_inside(sender));
-        if inside && received.client.door == Door::Inside { Author::Inside } else { Author::Stranger }
+        match (received.client.door, received.envelope.reverse_path.address()) {
+            (Door::Inside, Some(sender)) if self.is_inside(sender) => Author::Inside,
+            (Door::Inside, None) => Author::Nobody,
+            (Door::Inside | Door::Returns, _) => Author::Stranger,
+        }
     }
 
     /// The conversation behind a reply address, if this sender may write there.

@@ -76,6 +76,8 @@ scenarios! {
         ten_mails_a_day,
         strangers_get_an_answer_that_looks_the_same,
         a_typed_address_finds_all_living_letters,
+        typed_addresses_leave_codes_for_the_link,
+        what_is_not_there_takes_as_long,
         an_errand_answered_before_a_crash_gets_the_same_code;
     resending:
         once_in_five_minutes_and_five_times_a_day,

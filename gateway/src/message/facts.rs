@@ -46,16 +46,19 @@ pub struct Facts {
 pub enum Author {
     /// A member of the organisation: the envelope says so, and it came through the inner door.
     Inside,
+    /// Nobody says: the envelope's sender is null, as that of automatic notices.
+    Nobody,
     /// Somebody else, whose mail is passed on.
     Stranger,
 }
 
 impl Facts {
-    /// As far as they count: a stranger can neither ask for protection nor ask for none. `Sensitivity` is no word to us, and
-    /// stays.
+    /// As far as they count: a stranger can neither ask for protection nor ask for none; nobody can't ask for none.
+    /// `Sensitivity` is no word to us, and stays.
     pub fn said_by(mut self, author: Author) -> Self {
         match author {
             Author::Inside => {}
+            Author::Nobody => self.protect.retain(|value| *value != Protect::No),
             Author::Stranger => {
                 self.tags.clear();
                 self.protect.clear();

@@ -144,13 +144,16 @@ async fn words_of_strangers_do_not_count() {
     let private = "Sensitivity: Private\nSubject: x\n\nx\n";
     assert!(matches!(decide(Door::Inside, ANNA, tagged).await, Ok(Decision::Hold { .. })));
     assert!(matches!(decide(Door::Inside, ANNA, openpgp).await, Err(Rejection::POLICY)));
-    for stranger in ["mallory@evil.example", ""] {
+    for stranger in ["mallory@evil.example"] {
         assert!(matches!(decide(Door::Inside, stranger, tagged).await, Ok(Decision::Relay { .. })), "{stranger}");
         assert!(matches!(decide(Door::Inside, stranger, openpgp).await, Ok(Decision::Relay { .. })), "{stranger}");
         // A word of everybody's: nothing marked private leaves in the clear, and nobody is there to answer to.
         let refused = decide(Door::Inside, stranger, private).await;
         assert!(matches!(refused, Err(Rejection::HOLD_NEEDS_SENDER)), "{stranger}");
     }
+    // Nobody's mail may ask for protection; there is nobody to answer to, so it is refused and never plain.
+    assert!(matches!(decide(Door::Inside, "", tagged).await, Err(Rejection::HOLD_NEEDS_SENDER)));
+    assert!(matches!(decide(Door::Inside, "", openpgp).await, Err(Rejection::POLICY)));
     assert!(matches!(decide(Door::Returns, ANNA, tagged).await, Ok(Decision::Relay { .. })));
 
     // "no" is heard from inside only
@@ -165,6 +168,7 @@ async fn words_of_strangers_do_not_count() {
     };
     assert!(matches!(judge(Author::Inside), Treatment::Relay(_)));
     assert_eq!(judge(Author::Stranger), Treatment::Hold);
+    assert_eq!(judge(Author::Nobody), Treatment::Hold);
 }
 
 #[tokio::test]

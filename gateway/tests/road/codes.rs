@@ -1,5 +1,6 @@
 //! Codes: how many are mailed, whom they serve, and what those learn who have no letter.
 
+use sealpost_gateway::errands::CODE_TAKES;
 use sealpost_gateway::queue::{Kind, Route};
 use sealpost_vault::derive::code_hash;
 use sealpost_vault::errands::{Answer, Bytes, Errand, Scope};
@@ -178,4 +179,35 @@ pub async fn an_errand_answered_before_a_crash_gets_the_same_code(road: Road) {
         ask(&road, n, reader.pickup).await;
     }
     assert_eq!(road.queued().await.len(), 2);
+}
+
+pub async fn typed_addresses_leave_codes_for_the_link(road: Road) {
+    let reader = road.letter_to("anna@home.example").await;
+    let typed = |n| code_for(session(n), Scope::Address("anna@home.example".into()));
+    road.ask(&typed(1)).await;
+    assert_eq!(road.deliver().await.len(), 1);
+    // Whoever knows the address goes on asking: no more mails for a quarter of an hour, and four in a day.
+    for n in 2..6 {
+        road.ask(&typed(n)).await;
+    }
+    assert!(road.queued().await.is_empty());
+    for quarter in 1..20 {
+        road.clock.set(START + quarter * 900);
+        road.ask(&typed(10)).await;
+    }
+    assert_eq!(road.deliver().await.len(), 3, "four in a day with the first");
+    // The holder of the link still gets codes.
+    for n in 20..22 {
+        assert_eq!(ask(&road, n, reader.pickup).await.2, [reader.pickup]);
+        assert_eq!(road.deliver().await.len(), 1);
+    }
+}
+
+pub async fn what_is_not_there_takes_as_long(road: Road) {
+    let reader = road.letter_to("anna@home.example").await;
+    for scope in [Scope::Pickup(reader.pickup), Scope::Address("nobody@home.example".into())] {
+        let began = std::time::Instant::now();
+        road.ask(&code_for(session(1), scope)).await;
+        assert!(began.elapsed() >= CODE_TAKES);
+    }
 }

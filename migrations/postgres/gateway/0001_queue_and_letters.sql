@@ -97,11 +97,12 @@ create index pickups_letter on pickups (letter_id);
 create index pickups_reader on pickups (reader);
 create index pickups_expires on pickups (state, expires_at);
 
--- Codes that were minted and mailed: for the quotas. kept_code is AEAD under the gateway's root; it lets another session
+-- Codes that were minted and mailed: for the quotas. scope: asked for with the link, or for a typed address. kept_code is AEAD under the gateway's root; it lets another session
 -- of the same reader use the code that lies in the mailbox already, so that nobody is locked out by a quota.
 create table codes (
     errand_id text not null,
     pickup_id text not null,
+    scope text not null,
     kept_code bytea not null,
     rebinds bigint not null,
     minted_at bigint not null,

@@ -25,14 +25,14 @@ use sealpost_vault::bell::Ringer;
 use sealpost_vault::blobs::BlobStore;
 use sealpost_vault::clock::Clock;
 use sealpost_vault::db::{Db, StoreError};
-use sealpost_vault::id::{PickupId, Token};
+use sealpost_vault::id::{PickupId, QueueId, Token};
 
 use crate::addresses::{Own, ReplyDomain};
 use crate::conversations::{self, Conversation};
 use crate::envelope::ReversePath;
 use crate::keyring::Keyring;
 use crate::message::{Author, Facts, ParsedMessage, outgoing, trace_header};
-use crate::notify::Letterhead;
+use crate::notify::{self, Letterhead};
 use crate::pickups;
 use crate::policy::{Policy, Treatment};
 use crate::queue::{Kind, Mail, Queue, Route};
@@ -61,6 +61,9 @@ pub struct Settings {
     /// Where free space is looked at.
     pub state_directory: std::path::PathBuf,
 }
+
+/// Attempts at a spooled message after which the postmaster is told: about an hour.
+const STUCK_AFTER: i64 = 8;
 
 /// What a panic comes to.
 pub(crate) const PANICKED: StoreError = StoreError::Corrupt("something that makes the program panic");
@@ -243,6 +246,11 @@ impl Gateway {
                             if let Err(cause) = self.spool.fail(&claimed, &cause.to_string()).await {
                                 warn!(%queue_id, %cause, "the claim ends by itself");
                             }
+                            if claimed.attempts == STUCK_AFTER
+                                && let Err(cause) = self.tell_stuck(queue_id).await
+                            {
+                                error!(%queue_id, %cause, "the postmaster could not be told that it waits");
+                            }
                         }
                     }
                 }
@@ -259,6 +267,31 @@ impl Gateway {
                 }
             }
         }
+    }
+
+    /// The postmaster learns that an accepted message waits for help; once, and nothing of the message.
+    async fn tell_stuck(&self, queue_id: QueueId) -> Result<(), StoreError> {
+        let postmaster = &self.settings.postmaster;
+        let language = self.letterhead.organisation.language;
+        let message_id = self.new_message_id()?;
+        let bytes = notify::stuck(&self.letterhead, postmaster, queue_id, &message_id, language, self.clock.now())
+            .map_err(|_| StoreError::Corrupt("a report that can't be written"))?;
+        let mail = Mail {
+            origin: queue_id,
+            kind: Kind::Report,
+            route: Route::Inside,
+            reverse_path: ReversePath::Null,
+            recipients: vec![postmaster.clone()],
+            bytes,
+            pickup: None,
+            lifetime: self.settings.queue_lifetime,
+        };
+        let placed = self.queue.place(mail).await?;
+        let mut transaction = self.stores.own.begin().await?;
+        self.queue.insert(&mut transaction, placed).await?;
+        transaction.commit().await?;
+        self.queue.wake();
+        Ok(())
     }
 
     /// Everything that comes of one message is queued in one transaction, in which it leaves the spool.

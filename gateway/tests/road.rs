@@ -106,7 +106,8 @@ scenarios! {
         without_a_sender_inside_nothing_is_held;
     interrupted:
         a_second_attempt_replaces_what_the_first_left_in_the_vault,
-        the_sweep_takes_old_letters_that_nobody_knows;
+        the_sweep_takes_old_letters_that_nobody_knows,
+        the_postmaster_is_told_of_a_message_that_stays;
     returns:
         a_report_of_a_failure_marks_the_letter_and_tells_the_sender,
         delays_and_chatter_change_nothing,

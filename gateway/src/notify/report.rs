@@ -1,10 +1,11 @@
-//! Reports: what became of a letter, told to its sender.
+//! Reports: what became of a letter, told to its sender; what waits for help, told to the postmaster.
 //!
 //! Security: they carry neither link nor subject. A mail server's reply is text from outside: one line, bounded, escaped.
 
 use sealpost_texts::Language;
 use sealpost_vault::address::EmailAddress;
 use sealpost_vault::clock::Time;
+use sealpost_vault::id::QueueId;
 
 use super::words::{Triple, Words, triple};
 use super::{Author, ComposeError, Heading, Letterhead, header};
@@ -21,6 +22,7 @@ pub struct Original<'a> {
 }
 
 triple!(render_undelivered, "mail/undelivered.subject.txt", "mail/undelivered.txt", "mail/undelivered.html");
+triple!(render_stuck, "mail/stuck.subject.txt", "mail/stuck.txt", "mail/stuck.html");
 triple!(render_expired, "mail/expired.subject.txt", "mail/expired.txt", "mail/expired.html");
 
 // RFC 5321 4.5.3.1.5 gives a reply line 512 octets; replies of several lines are told in part.
@@ -51,6 +53,32 @@ pub fn expired(
     let words = about(head, original, language);
     let triple = render_expired(&words)?;
     to_sender(head, original, &words, &triple, message_id, language, now)
+}
+
+/// To the postmaster: an accepted message can't be sealed or passed on, and waits in the spool.
+pub fn stuck(
+    head: &Letterhead,
+    postmaster: &EmailAddress,
+    queue_id: QueueId,
+    message_id: &str,
+    language: Language,
+    now: Time,
+) -> Result<Vec<u8>, ComposeError> {
+    let words = Words::new(&head.organisation, language).fact("queue-id", queue_id.to_string());
+    let triple = render_stuck(&words)?;
+    Heading {
+        author: Author::Machine,
+        name: words.value("organisation"),
+        from: &head.from,
+        to: postmaster,
+        subject: triple.subject.clone(),
+        message_id,
+        in_reply_to: None,
+        references: &[],
+        language,
+        now,
+    }
+    .alternative(&triple)
 }
 
 fn about(head: &Letterhead, original: &Original<'_>, language: Language) -> Words {

@@ -466,6 +466,21 @@ fn reports_thread_with_the_letter_and_escape_the_servers_reply() {
 }
 
 #[test]
+fn the_postmaster_is_told_which_message_waits() {
+    let postmaster = address("postmaster@klinik.example");
+    let id = sealpost_vault::id::QueueId::from_bytes([7; 16]);
+    for language in Language::ALL {
+        let bytes = stuck(&head(), &postmaster, id, "s1@mx.klinik.example", language, NOW).unwrap();
+        keep("stuck", language, &bytes);
+        let message = well_formed(&bytes);
+        assert_eq!(one(message.to()), (None, "postmaster@klinik.example"));
+        for body in [text(&message), html(&message)] {
+            assert!(body.contains(&format!("sealpost queue show {id}")), "{body}");
+        }
+    }
+}
+
+#[test]
 fn dates_beyond_the_calendar_do_not_stop_a_mail() {
     let to = address("karl@mail.example");
     for now in [i64::MIN, -1, 0, i64::MAX] {

@@ -1,5 +1,6 @@
 //! Crashes between the two stores: the vault has a letter that the gateway's own store doesn't know.
 
+use sealpost_gateway::queue::Kind;
 use sqlx::Executor;
 
 use crate::bench::{Road, SENDER, marked};
@@ -73,4 +74,23 @@ pub async fn the_sweep_takes_old_letters_that_nobody_knows(road: Road) {
     assert_eq!(letters(&road).await, [known.letter.to_string()]);
     assert_eq!((road.vault_rows("contents").await, road.vault_rows("shares").await), (1, 1));
     assert_eq!(known.parts(&road).await[0].2, b"Guten Tag\n");
+}
+
+pub async fn the_postmaster_is_told_of_a_message_that_stays(road: Road) {
+    break_own_store(&road).await;
+    let queue_id = road.submit(SENDER, &["dora@home.example"], &marked("dora@home.example")).await.unwrap();
+    for attempt in 1..12 {
+        road.carry().await;
+        let waiting = road.gateway.spool().list().await.unwrap();
+        assert_eq!(waiting[0].attempts, attempt);
+        road.clock.set(waiting[0].next_at);
+    }
+    mend_own_store(&road).await;
+    let mails = road.deliver().await;
+    let [told] = mails.as_slice() else { panic!("told once: {mails:?}") };
+    assert_eq!(
+        (told.kind, told.recipients.as_slice()),
+        (Kind::Report, ["postmaster@klinik.example".to_owned()].as_slice())
+    );
+    assert!(told.mentions(&queue_id.to_string()) && !told.mentions("dora"));
 }

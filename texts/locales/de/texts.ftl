@@ -79,6 +79,11 @@ mail-undelivered-title = Ihre Nachricht hat den Empfänger nicht erreicht
 mail-undelivered-intro = Sie haben am { $date } an { $recipient } geschrieben. Ihre Nachricht wurde versiegelt und ins Portal gelegt, aber die E-Mail, die dem Empfänger davon berichtet, konnte nicht zugestellt werden. Er weiß also nichts davon.
 mail-undelivered-next = Bitte prüfen Sie die Adresse. Ist sie falsch geschrieben, senden Sie die Nachricht noch einmal an die richtige. Gehört sie jemand anderem, sagen Sie es Ihrer Administration: Sie kann die Nachricht zurückziehen.
 
+mail-stuck-subject = Eine Nachricht kann nicht bearbeitet werden und wartet
+mail-stuck-title = Eine Nachricht wartet im Gateway
+mail-stuck-intro = Das Gateway von { $organisation } hat eine Nachricht angenommen und konnte sie in mehreren Versuchen weder versiegeln noch weitergeben. Sie ist nicht verloren: Sie liegt verschlüsselt bereit und wird weiter versucht.
+mail-stuck-next = Die Ursache steht im Protokoll. Dieser Befehl zeigt den Stand der Nachricht:
+
 mail-expired-subject = Ungelesen abgelaufen: Ihre geschützte Nachricht an { $recipient }
 mail-expired-title = Ihre Nachricht wurde nicht geöffnet
 mail-expired-intro = Sie haben am { $date } an { $recipient } geschrieben. Ihre Nachricht wurde nicht rechtzeitig geöffnet: Sie ist abgelaufen und wurde im Portal vernichtet.

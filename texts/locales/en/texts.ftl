@@ -79,6 +79,11 @@ mail-undelivered-title = Your message didn’t reach its recipient
 mail-undelivered-intro = You wrote to { $recipient } on { $date }. Your message was sealed and put into the portal, but the mail that tells the recipient about it could not be delivered. So the recipient doesn’t know of it.
 mail-undelivered-next = Please check the address. If it is misspelt, send the message again to the right one. If it belongs to somebody else, tell your administrator, who can withdraw the message.
 
+mail-stuck-subject = A message can’t be worked on and waits
+mail-stuck-title = A message waits in the gateway
+mail-stuck-intro = The gateway of { $organisation } has accepted a message and could not seal or pass it on in several attempts. It isn’t lost: it is kept, encrypted, and tried again.
+mail-stuck-next = The log has the cause. This command shows the message’s state:
+
 mail-expired-subject = Expired unread: your protected message to { $recipient }
 mail-expired-title = Your message was not opened
 mail-expired-intro = You wrote to { $recipient } on { $date }. Your message was not opened in time: it expired and was destroyed in the portal.

@@ -303,6 +303,18 @@ fn tests() -> BTreeSet<String> {
             }
         }
     }
+    // Scenarios of the road: each runs on both databases because `road.rs` lists it.
+    let list = read(Path::new("gateway/tests/road.rs"));
+    for path in files(&["gateway/tests/road"], &[".rs"]) {
+        let source = read(&path);
+        let scenarios =
+            source.lines().filter_map(|line| line.strip_prefix("pub async fn ")?.split_once("(road: Road)"));
+        names.extend(
+            scenarios
+                .map(|(name, _)| name.to_owned())
+                .filter(|name| list.lines().any(|line| line.trim().trim_end_matches([',', ';']) == name)),
+        );
+    }
     for path in files(&["portal/web/test"], &[".mjs"]) {
         let source = read(&path);
         let titles = source.lines().filter_map(|line| line.strip_prefix("test('")?.split_once("',"));

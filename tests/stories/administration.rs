@@ -36,11 +36,18 @@ fn policy_test_says_treatment_rule_and_what_matched() {
     fs::write(&mail, format!("From: {SENDER}\nTo: {READER}\nSubject: [Secure] x\n\nx\n")).unwrap();
     let said = sealpost.command(&["policy", "test", mail.to_str().unwrap(), "--from", SENDER, "--to", READER]);
     assert!(said.contains("hold") && said.contains("rule") && said.to_lowercase().contains("[secure]"), "{said}");
-    // as the gateway decides, not only as the rules say
-    for (from, to, treatment) in
-        [(SENDER, "jonas.berger@klinik.example", "relay"), ("somebody@elsewhere.example", READER, "refuse")]
-    {
-        let said = sealpost.command(&["policy", "test", mail.to_str().unwrap(), "--from", from, "--to", to, "--json"]);
+    // as the gateway decides, not only as the rules say: a stranger's tag is no word to us, and what must be protected
+    // needs somebody who can be answered
+    let private = scratch.path().join("private.eml");
+    fs::write(&private, format!("From: {SENDER}\nTo: {READER}\nSensitivity: Private\nSubject: x\n\nx\n")).unwrap();
+    let stranger = "somebody@elsewhere.example";
+    for (mail, from, to, treatment) in [
+        (&mail, SENDER, "jonas.berger@klinik.example", "relay"),
+        (&mail, stranger, READER, "relay"),
+        (&private, stranger, READER, "refuse"),
+    ] {
+        let arguments = ["policy", "test", mail.to_str().unwrap(), "--from", from, "--to", to, "--json"];
+        let said = sealpost.command(&arguments);
         assert!(said.contains(&format!("\"treatment\":\"{treatment}\"")), "{from} {to}: {said}");
     }
 }

@@ -193,3 +193,18 @@ async fn without_javascript_a_page_explains() {
     let shown = browser.driver().find(thirtyfour::By::Css("body")).await.unwrap().text().await.unwrap();
     assert!(shown.contains("JavaScript"), "{shown}");
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn without_webcrypto_a_page_explains_in_the_readers_language() {
+    let world = World::start(Database::Sqlite).await;
+    let portal = world.sealpost.setup().portal;
+    let browser = Browser::start(Screen::Phone).await;
+    let script = "Object.defineProperty(Crypto.prototype, 'subtle', { value: undefined })";
+    browser.command("Page.addScriptToEvaluateOnNewDocument", serde_json::json!({"source": script})).await;
+    browser.driver().goto(format!("http://localhost:{portal}/p/00000000000000000000000000?lang=de")).await.unwrap();
+    browser.step("old-browser").await;
+    browser.look_at("old-browser-phone-german").await;
+    let shown = browser.driver().find(thirtyfour::By::Css("main")).await.unwrap().text().await.unwrap();
+    assert!(shown.contains("+49 30 5550100") && shown.contains("Browser"), "{shown}");
+    assert_eq!(browser.script("return document.documentElement.lang").await, "de");
+}

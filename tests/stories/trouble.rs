@@ -131,7 +131,7 @@ async fn a_letter_that_finds_no_room_to_be_sealed_waits_in_the_spool() {
     disk.fill(4 * MIB as u64);
     assert_eq!(world.reply_to("paula@mail.example", "[secure] x", 3 * MIB).await.code, 250);
     until("a failed attempt", MAIL, async || {
-        world.sealpost.command(&["queue", "list"]).contains("blob store").then_some(())
+        world.sealpost.command(&["queue", "list"]).contains("No space left").then_some(())
     })
     .await;
     assert!(world.behind.maildir().all().is_empty(), "nobody is told of a letter that isn't there");

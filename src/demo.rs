@@ -66,7 +66,7 @@ impl Demo {
         )
         .await?;
         let (opened, open) = tokio::sync::oneshot::channel::<()>();
-        let doors = serve::both(&configuration, stop.clone(), move || {
+        let doors = serve::both(&configuration, stop.clone(), serve::Logs::Quiet, move || {
             let _ = opened.send(());
         });
         let show = self.show(open, smtp, &mailbox, &stop);

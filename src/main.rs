@@ -83,7 +83,7 @@ fn main() -> ExitCode {
     // Whatever is written from here on is for its owner only.
     rustix::process::umask(rustix::fs::Mode::from_raw_mode(0o077));
     let Cli { config, command } = Cli::parse();
-    logging::start(matches!(command, Command::Serve(_) | Command::Demo(_)));
+    logging::start(matches!(command, Command::Serve(_)));
     match obey(command, &config) {
         Ok(()) => ExitCode::SUCCESS,
         Err(failure) => failure.report(),

@@ -96,7 +96,7 @@ impl Fit {
             Role::Portal(confined) => doors::portal(&configuration, keeper, confined).await,
             Role::Both => {
                 let stop = doors::stop_signal(Keeper::Nobody)?;
-                both(&configuration, stop, || {
+                both(&configuration, stop, Logs::AsUsual, || {
                     doors::tell_systemd(&[sd_notify::NotifyState::Ready]);
                 })
                 .await
@@ -105,10 +105,19 @@ impl Fit {
     }
 }
 
+/// How much the doors log where `SEALPOST_LOG` says nothing.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Logs {
+    AsUsual,
+    /// Only what goes wrong: somebody reads the terminal for something else.
+    Quiet,
+}
+
 /// Runs both doors until `stop`; `opened` is called once, when both are open.
 pub async fn both(
     configuration: &Configuration,
     stop: CancellationToken,
+    logs: Logs,
     opened: impl FnOnce(),
 ) -> Result<(), Failure> {
     // Refuses without keys before anything is started, and brings the schemas up to date in one process.
@@ -118,7 +127,7 @@ pub async fn both(
     let (open, mut opening) = mpsc::channel(8);
     let tasks = TaskTracker::new();
     for door in [Door::Gateway, Door::Portal] {
-        tasks.spawn(look_after(door, configuration.path().to_owned(), open.clone(), stop.clone()));
+        tasks.spawn(look_after(door, configuration.path().to_owned(), logs, open.clone(), stop.clone()));
     }
     let mut waiting = vec![Door::Gateway, Door::Portal];
     let mut opened = Some(opened);
@@ -140,12 +149,12 @@ pub async fn both(
     Ok(())
 }
 
-async fn look_after(door: Door, config: PathBuf, open: mpsc::Sender<Door>, stop: CancellationToken) {
+async fn look_after(door: Door, config: PathBuf, logs: Logs, open: mpsc::Sender<Door>, stop: CancellationToken) {
     let (first, longest) = AGAIN;
     let mut wait = first;
     while !stop.is_cancelled() {
         let started = Instant::now();
-        match start(door, &config) {
+        match start(door, &config, logs) {
             Ok((mut child, stdin)) => {
                 if let Some(stdout) = child.stdout.take() {
                     let open = open.clone();
@@ -186,9 +195,13 @@ async fn look_after(door: Door, config: PathBuf, open: mpsc::Sender<Door>, stop:
     }
 }
 
-fn start(door: Door, config: &Path) -> std::io::Result<(Child, Option<ChildStdin>)> {
+fn start(door: Door, config: &Path, logs: Logs) -> std::io::Result<(Child, Option<ChildStdin>)> {
     // The running executable itself, also after an upgrade has replaced the file that it was started from.
-    let mut child = Command::new("/proc/self/exe")
+    let mut command = Command::new("/proc/self/exe");
+    if logs == Logs::Quiet && std::env::var_os("SEALPOST_LOG").is_none() {
+        command.env("SEALPOST_LOG", "warn");
+    }
+    let mut child = command
         .arg0("sealpost")
         .arg("--config")
         .arg(config)

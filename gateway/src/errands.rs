@@ -27,6 +27,7 @@ use sealpost_vault::id::{ErrandId, NoRandomness, PickupId, QueueId, random};
 
 use sealpost_texts::Language;
 
+use crate::accounts;
 use crate::envelope::ReversePath;
 use crate::notify::{self, FollowUp};
 use crate::pickups::{self, KEEP_CODE, KEEP_LINK, KEEP_VOICE, Pickup, State};
@@ -67,6 +68,7 @@ fn word(scope: &Scope) -> &'static str {
     match scope {
         Scope::Pickup(_) => "link",
         Scope::Address(_) => "address",
+        Scope::Account(_) => "account",
     }
 }
 
@@ -136,6 +138,7 @@ impl Gateway {
             Some(Errand::Code { .. }) => nobodys_code(self.clock.now()).map_err(StoreError::from),
             Some(Errand::Reply { .. }) => Ok(Answer::Refused),
             Some(Errand::Resend { .. } | Errand::Released { .. } | Errand::Opened { .. }) | None => Ok(Answer::Done),
+            Some(account) => Ok(accounts::nothing_done(account)),
         };
         let answer = match AssertUnwindSafe(self.answer(asked)).catch_unwind().await.unwrap_or(Err(PANICKED)) {
             Ok(answer) => answer,
@@ -172,6 +175,7 @@ impl Gateway {
             Some(Errand::Reply { pickup, reply, key_packet, parts }) => {
                 self.take_reply(pickup, reply, key_packet.0, parts).await
             }
+            Some(account) => self.account_errand(asked.errand_id, account).await,
             None => {
                 warn!(errand_id = %asked.errand_id, "not an errand that we know: dropped");
                 Ok(Answer::Done)
@@ -196,7 +200,7 @@ impl Gateway {
         // A code is bound to the pickup, or to the errand where the reader typed an address (SEALING.md, codes by mail).
         let bound_to = match scope {
             Scope::Pickup(pickup) => *pickup.bytes(),
-            Scope::Address(_) => *errand_id.bytes(),
+            Scope::Address(_) | Scope::Account(_) => *errand_id.bytes(),
         };
         let Some(first) = pickups.first() else { return Ok(nobodys_code(now)?) };
         let (code, minted_at) = match self.minted_before(errand_id, first).await? {
@@ -218,6 +222,7 @@ impl Gateway {
             code_hash: Bytes(code_hash(&session, &bound_to, code.digits())?.to_vec()),
             expires_at: minted_at.saturating_add(CODE_LIFETIME),
             pickups: pickups.iter().map(|pickup| pickup.pickup_id).collect(),
+            account: None,
         })
     }
 
@@ -231,6 +236,7 @@ impl Gateway {
                 Ok(address) => pickups::living_of(&self.stores.own, &address.identity(), now).await,
                 Err(_) => Ok(Vec::new()),
             },
+            Scope::Account(_) => Ok(Vec::new()),
         }
     }
 
@@ -258,7 +264,7 @@ impl Gateway {
                 .await?;
                 let used_up = match scope {
                     Scope::Pickup(_) => minted >= most,
-                    Scope::Address(_) => minted >= most || by_address >= for_address,
+                    Scope::Address(_) | Scope::Account(_) => minted >= most || by_address >= for_address,
                 };
                 if used_up {
                     return Ok(false);
@@ -480,6 +486,7 @@ fn nobodys_code(now: Time) -> Result<Answer, NoRandomness> {
         code_hash: Bytes(random::<32>()?.to_vec()),
         expires_at: now.saturating_add(CODE_LIFETIME),
         pickups: Vec::new(),
+        account: None,
     })
 }
 

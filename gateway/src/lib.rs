@@ -18,6 +18,15 @@ pub mod spool;
 pub mod deliver;
 pub mod queue;
 
+// readers with keys of their own
+pub mod accounts;
+pub mod certificates;
+pub mod pgp_mime;
+pub mod pins;
+
+// what is remembered
+pub mod audit;
+
 // letters
 pub mod conversations;
 pub mod hold;

@@ -50,6 +50,7 @@ async fn stand_in(vault: Db) -> Result<(), Failure> {
                     code_hash: Bytes(id::random::<32>()?.to_vec()),
                     expires_at: now + 600,
                     pickups: Vec::new(),
+                    account: None,
                 },
                 Some(Errand::Reply { .. }) => Answer::Refused,
                 _ => Answer::Done,

@@ -14,7 +14,7 @@ use tokio::sync::Notify;
 use crate::bell::LOOK_ANYWAY;
 use crate::clock::Time;
 use crate::db::{Db, StoreError};
-use crate::id::{ErrandId, PickupId, ReplyId};
+use crate::id::{AccountId, ErrandId, PickupId, ReplyId};
 
 /// Largest body of an errand that the gateway looks at, in bytes.
 pub const MAX_BODY: usize = 16 * 1024;
@@ -48,6 +48,27 @@ pub enum Scope {
     Pickup(PickupId),
     /// All pickups of an address, as typed: the reader has a pickup code on paper or from a broken link.
     Address(String),
+    /// The account of an address, as typed: its passphrase was forgotten, or tries at it must wait.
+    Account(String),
+}
+
+/// What an OPAQUE registration is for.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Registration {
+    /// A first passphrase, by a session that proved itself for this pickup.
+    Enrol(PickupId),
+    /// Another passphrase, by a session that is signed in.
+    Change(AccountId),
+}
+
+/// A letter's session key for its reader's certificate.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct WrappedKey {
+    pub pickup: PickupId,
+    /// One PKESKv6.
+    pub packet: Bytes,
 }
 
 /// What the portal asks for.
@@ -64,6 +85,36 @@ pub enum Errand {
     Opened { pickup: PickupId, mac: Bytes },
     /// Take a sealed reply: `key_packet` is one PKESKv6 to the organisation, `parts` uploaded parts, the slip first.
     Reply { pickup: PickupId, reply: ReplyId, key_packet: Bytes, parts: u32 },
+    /// Evaluate an OPAQUE registration request.
+    Register { purpose: Registration, request: Bytes },
+    /// Enrol: bind a certificate to the pickup's reader. `upload` is the OPAQUE record, `file` the account file, `recovery`
+    /// the SHA-256 of the recovery proof, `mac` the statement `enrol` under the voice key, `keys` letters wrapped anew.
+    Enrol {
+        pickup: PickupId,
+        account: AccountId,
+        certificate: Bytes,
+        file: Bytes,
+        upload: Bytes,
+        recovery: Bytes,
+        mac: Bytes,
+        keys: Vec<WrappedKey>,
+    },
+    /// First step of signing in: evaluate an OPAQUE credential request. `prefix` is where the browser is, for the back-off;
+    /// `code` the errand of a code that this session showed.
+    SignIn { address: String, prefix: String, code: Option<ErrandId>, request: Bytes },
+    /// Second step: check the OPAQUE finalization of the sign-in that this errand began.
+    SignInEnd { sign_in: ErrandId, finalization: Bytes },
+    /// The browser is signed out.
+    SignedOut { account: AccountId },
+    /// Check a recovery code's proof, by a session that showed the code of `code`.
+    Recover { account: AccountId, code: ErrandId, prefix: String, proof: Bytes },
+    /// Another passphrase: a new OPAQUE record and account file, and the hash of a new recovery proof, or nothing where the
+    /// recovery code stays. `signature` is the statement `change`.
+    Change { account: AccountId, upload: Bytes, file: Bytes, recovery: Bytes, signature: Bytes },
+    /// Take a letter that was opened by link into its reader's account. `signature` is the statement `rewrap`.
+    Rewrap { pickup: PickupId, packet: Bytes, signature: Bytes },
+    /// An enrolled reader's browser opened the letter with the account's key. `signature` is the statement `opened`.
+    Receipt { pickup: PickupId, signature: Bytes },
 }
 
 impl Errand {
@@ -75,6 +126,15 @@ impl Errand {
             Self::Released { .. } => "released",
             Self::Opened { .. } => "opened",
             Self::Reply { .. } => "reply",
+            Self::Register { .. } => "register",
+            Self::Enrol { .. } => "enrol",
+            Self::SignIn { .. } => "sign-in",
+            Self::SignInEnd { .. } => "sign-in-end",
+            Self::SignedOut { .. } => "signed-out",
+            Self::Recover { .. } => "recover",
+            Self::Change { .. } => "change",
+            Self::Rewrap { .. } => "rewrap",
+            Self::Receipt { .. } => "receipt",
         }
     }
 }
@@ -85,13 +145,32 @@ impl Errand {
 pub enum Answer {
     /// A code may be on its way. `code_hash` is [`crate::derive::code_hash`] over the pickup's id (or, for an address,
     /// the errand's id); for what doesn't exist it is random, and looks the same. `pickups` are what the code opens.
-    Code { code_hash: Bytes, expires_at: Time, pickups: Vec<PickupId> },
+    /// `account` is there where the code was asked for an account; for one that doesn't exist it is made up.
+    Code {
+        code_hash: Bytes,
+        expires_at: Time,
+        pickups: Vec<PickupId>,
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        account: Option<AccountId>,
+    },
     /// Done, or ignored: the portal needn't know.
     Done,
     /// The reply is on its way to the sender's mailbox: the sealed upload can be deleted.
     Taken,
     /// The reply was not believed or not well-formed, or its pickup has ended: nothing was sent.
     Refused,
+    /// The OPAQUE registration response, and the account's id, the salt of what unlocks it.
+    Register { account: AccountId, response: Bytes },
+    /// The certificate is bound to the address.
+    Enrolled { account: AccountId },
+    /// The address has an account already: the first enrolment counts.
+    Conflict,
+    /// The OPAQUE credential response; for an address without an account it is made up.
+    SignIn { response: Bytes },
+    /// Too many tries: none is looked at for so many seconds.
+    Later { seconds: Time },
+    /// Passphrase or recovery code was right.
+    SignedIn { account: AccountId },
 }
 
 /// An errand as the gateway finds it.

@@ -14,12 +14,32 @@ use sqlx::{Any, AssertSqlSafe, Transaction};
 use crate::db::{Db, Engine, StoreError};
 
 /// Tables that the gateway writes and the portal reads.
-pub const PORTAL_READS: [&str; 7] =
-    ["errand_answers", "key_packets", "letters", "organisation", "parts", "pickups", "shares"];
+pub const PORTAL_READS: [&str; 9] = [
+    "account_keys",
+    "accounts",
+    "errand_answers",
+    "key_packets",
+    "letters",
+    "organisation",
+    "parts",
+    "pickups",
+    "shares",
+];
 /// Tables that the gateway writes and the portal needn't see.
 pub const GATEWAY_ONLY: [&str; 1] = ["contents"];
 /// Tables that the portal writes.
-pub const PORTAL_WRITES: [&str; 6] = ["code_requests", "errands", "proofs", "sessions", "upload_parts", "uploads"];
+pub const PORTAL_WRITES: [&str; 10] = [
+    "account_proofs",
+    "account_requests",
+    "code_requests",
+    "errands",
+    "own_replies",
+    "proofs",
+    "session_accounts",
+    "sessions",
+    "upload_parts",
+    "uploads",
+];
 
 /// Keeps two processes from changing the same grants at once.
 const LOCK: i64 = 0x7365_616c_6772_616e;

@@ -112,7 +112,7 @@ id!(
     LetterId
 );
 id!(
-    /// One letter for one reader by link: what stands in the link's path.
+    /// One letter for one reader: what stands in the link's path.
     PickupId
 );
 id!(
@@ -122,6 +122,10 @@ id!(
 id!(
     /// One reply from a browser; used once.
     ReplyId
+);
+id!(
+    /// One reader's account: the salt of what unlocks it.
+    AccountId
 );
 id!(
     /// One thing that the portal asks of the gateway.

@@ -208,7 +208,7 @@ pub async fn try_code(
     .fetch_optional(db.writer())
     .await?;
     let (stored, pickups) = match errands::answer(db, errand).await? {
-        Some(Answer::Code { code_hash, expires_at, pickups }) if expires_at > now => (code_hash.0, pickups),
+        Some(Answer::Code { code_hash, expires_at, pickups, .. }) if expires_at > now => (code_hash.0, pickups),
         _ => (vec![0; 32], Vec::new()),
     };
     let (asked_by, scope) = match &counted {

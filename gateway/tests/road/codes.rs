@@ -19,7 +19,7 @@ fn code_for(session: [u8; 32], scope: Scope) -> Errand {
 /// Hash, end and pickups of an answer.
 fn told(answer: Answer) -> (Vec<u8>, i64, Vec<PickupId>) {
     match answer {
-        Answer::Code { code_hash, expires_at, pickups } => (code_hash.0, expires_at, pickups),
+        Answer::Code { code_hash, expires_at, pickups, .. } => (code_hash.0, expires_at, pickups),
         other => panic!("{other:?}"),
     }
 }

@@ -178,7 +178,7 @@ impl Gateway {
         } else {
             derive::code_hash(&session, &scope, CODE).unwrap()
         };
-        Some(Answer::Code { code_hash: Bytes(code_hash.to_vec()), expires_at: NOW + 600, pickups })
+        Some(Answer::Code { code_hash: Bytes(code_hash.to_vec()), expires_at: NOW + 600, pickups, account: None })
     }
 }
 

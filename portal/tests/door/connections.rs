@@ -124,7 +124,8 @@ async fn a_stop_finishes_what_was_begun() {
         tokio::time::sleep(Duration::from_millis(5)).await;
     };
     running.stop.cancel();
-    let answer = Answer::Code { code_hash: Bytes(vec![0; 32]), expires_at: 4_000_000_000, pickups: Vec::new() };
+    let answer =
+        Answer::Code { code_hash: Bytes(vec![0; 32]), expires_at: 4_000_000_000, pickups: Vec::new(), account: None };
     errands::reply(&running.vault, errand_id, &answer, 0).await.unwrap();
     let answer = asking.await.unwrap();
     assert!(answer.starts_with("HTTP/1.1 200 OK\r\n") && answer.contains(&errand_id.to_string()), "{answer}");

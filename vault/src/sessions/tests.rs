@@ -25,7 +25,7 @@ async fn asked(db: &Db, session: SessionHash, pickup: PickupId) -> ErrandId {
     let errand = ErrandId::random().unwrap();
     ask_code(db, session, errand, CodeScope::Pickup(pickup), NOW).await.unwrap();
     let code_hash = Bytes(code_hash(session.bytes(), pickup.bytes(), CODE).unwrap().to_vec());
-    let answer = Answer::Code { code_hash, expires_at: NOW + 600, pickups: vec![pickup] };
+    let answer = Answer::Code { code_hash, expires_at: NOW + 600, pickups: vec![pickup], account: None };
     reply(db, errand, &answer, NOW).await.unwrap();
     errand
 }
@@ -87,7 +87,7 @@ async fn an_answer_without_the_right_hash_opens_nothing() {
     for hash in [vec![], vec![0; 31], vec![0; 32], vec![7; 64]] {
         let errand = ErrandId::random().unwrap();
         ask_code(db, session.hash(), errand, CodeScope::Address, NOW).await.unwrap();
-        let answer = Answer::Code { code_hash: Bytes(hash), expires_at: NOW + 600, pickups: vec![] };
+        let answer = Answer::Code { code_hash: Bytes(hash), expires_at: NOW + 600, pickups: vec![], account: None };
         reply(db, errand, &answer, NOW).await.unwrap();
         assert!(try_code(db, session.hash(), errand, CODE, NOW).await.unwrap().is_none());
     }

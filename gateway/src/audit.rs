@@ -1,0 +1,1 @@
+//! Audit: what happened, recorded with each change of state, chained and signed.

@@ -1,0 +1,1 @@
+//! Certificates of recipients: imported, looked up, judged usable or not, and why.

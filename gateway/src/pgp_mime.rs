@@ -1,0 +1,1 @@
+//! PGP/MIME: mail for people who have OpenPGP keys of their own.

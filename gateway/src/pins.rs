@@ -1,0 +1,1 @@
+//! Pins: which certificate belongs to which address, as the organisation vouched for it.

@@ -1,0 +1,55 @@
+-- How a letter is opened: 'link' (link secret and share) until its reader is pinned, 'account' (the reader's certificate) afterwards.
+alter table pickups add column way text not null default 'link';
+
+-- Which certificate belongs to an address. vouch: the organisation's signature over SEALING.md's `vouch`, verified before each sealing.
+-- state: enrolled, or reset (no certificate; the counter stays, and never falls).
+create table pins (
+    reader text primary key,
+    account_id text not null,
+    state text not null,
+    counter integer not null,
+    fingerprint text not null,
+    certificate blob not null,
+    vouch blob not null,
+    vouched_at integer not null,
+    pickup_id text not null
+) strict;
+create index pins_account on pins (account_id);
+
+-- What the passphrase is checked with: an OPAQUE record under the gateway's root key. changes counts up with every new passphrase.
+create table opaque_records (
+    account_id text primary key,
+    reader text not null unique,
+    kept_record blob not null,
+    recovery_hash blob not null,
+    changes integer not null,
+    changed_at integer not null
+) strict;
+
+-- Accounts that a browser is about to make or to change: an id given out with an OPAQUE answer.
+create table registrations (
+    account_id text primary key,
+    reader text not null,
+    pickup_id text not null,
+    begun_at integer not null
+) strict;
+create index registrations_begun on registrations (begun_at);
+
+-- Half-done sign-ins: two minutes. account_id is empty where there is none.
+create table sign_ins (
+    errand_id text primary key,
+    reader text not null,
+    account_id text not null,
+    buckets text not null,
+    kept_state blob not null,
+    begun_at integer not null
+) strict;
+create index sign_ins_begun on sign_ins (begun_at);
+
+-- Failed tries, for the back-off.
+create table tries (
+    bucket text primary key,
+    failures integer not null,
+    last_at integer not null
+) strict;
+create index tries_last on tries (last_at);

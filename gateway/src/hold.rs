@@ -18,6 +18,7 @@ use sealpost_vault::id::{ContentId, ConversationId, LetterId, PickupId, QueueId,
 use sealpost_vault::letters::{self, NewContent, NewLetter, NewPickup};
 use sealpost_vault::{EmailAddress, Identity};
 
+use crate::audit::{self, Event};
 use crate::conversations::{self, Conversation};
 use crate::envelope::ReversePath;
 use crate::message::{Mailbox, ParsedMessage, prepare};
@@ -51,6 +52,7 @@ impl Letters {
         }
         for pickup in &self.pickups {
             pickups::insert(transaction, pickup).await?;
+            audit::record(transaction, held(pickup), now).await?;
             if !ids.contains(&pickup.conversation_id) {
                 ids.push(pickup.conversation_id);
             }
@@ -299,6 +301,18 @@ impl Gateway {
     /// A Message-ID (without angle brackets) for a mail of our own; it tells nothing.
     pub(crate) fn new_message_id(&self) -> Result<String, StoreError> {
         Ok(format!("{}@{}", QueueId::random()?, self.settings.hostname))
+    }
+}
+
+fn held(pickup: &Pickup) -> Event<'_> {
+    Event::Held {
+        message: pickup.origin,
+        letter: pickup.letter_id,
+        pickup: pickup.pickup_id,
+        conversation: pickup.conversation_id,
+        sender: &pickup.sender,
+        reader: &pickup.reader,
+        way: audit::Way::Link,
     }
 }
 

@@ -10,11 +10,12 @@
 //! Standards: RFC 6234 (SHA-256), RFC 8032 (Ed25519).
 
 use data_encoding::{HEXLOWER_PERMISSIVE, HEXUPPER};
-use ring::signature::{ED25519, UnparsedPublicKey};
 use serde::{Deserialize, Serialize};
 
 use sealpost_vault::clock::Time;
 use sealpost_vault::derive::{FieldTooLong, ctx, sha256};
+
+use crate::keyring::{Keyring, audit_verify};
 
 /// What a record or a whole chain comes down to.
 pub type Hash = [u8; 32];
@@ -34,6 +35,20 @@ pub trait Signer: Send + Sync + 'static {
     /// The audit key's public half.
     fn public(&self) -> [u8; 32];
     fn sign(&self, message: &[u8]) -> [u8; 64];
+}
+
+impl Signer for Keyring {
+    fn organisation(&self) -> Hash {
+        *self.fingerprint()
+    }
+
+    fn public(&self) -> [u8; 32] {
+        self.audit_public()
+    }
+
+    fn sign(&self, message: &[u8]) -> [u8; 64] {
+        self.audit_sign(message)
+    }
 }
 
 /// A signed statement that the chain had `n` records, the last one with this hash.
@@ -71,7 +86,7 @@ impl Head {
     /// Whether one of these keys signed it.
     pub fn is_signed_by(&self, keys: &[[u8; 32]]) -> bool {
         let Ok(message) = message(&self.organisation, self.n, &self.hash, self.at) else { return false };
-        keys.iter().any(|key| UnparsedPublicKey::new(&ED25519, key).verify(&message, &self.signature).is_ok())
+        audit_verify(keys, &message, &self.signature)
     }
 
     /// One line of JSON, without its end.

@@ -27,6 +27,9 @@ use sealpost_vault::clock::Clock;
 use sealpost_vault::db::{Db, Engine, StoreError, met};
 use sealpost_vault::derive::sha256;
 
+use crate::keyring::Keyring;
+use crate::pipeline::Gateway;
+
 use super::chain::{BEGINNING, Hash, Head, Signer, link};
 
 /// Records chained in one transaction: SQLite's only writer must not be held for long.
@@ -54,6 +57,13 @@ enum Kept {
     Head(Head),
     /// It contradicts the database; that was said.
     Contradiction,
+}
+
+impl Gateway {
+    /// The one that chains this gateway's records; `head_file` is outside the database.
+    pub fn sequencer(&self, head_file: PathBuf) -> Sequencer<Keyring> {
+        Sequencer::new(self.stores.own.clone(), Arc::clone(&self.keyring), self.clock.clone(), head_file)
+    }
 }
 
 /// One pass's outcome.

@@ -13,10 +13,7 @@ use super::chain::{BEGINNING, link};
 use super::check::{Key, Source};
 use super::*;
 
-#[path = "../../tests/support/postgres.rs"]
-mod postgres;
-
-use postgres::Postgres;
+use crate::queue::postgres::Postgres;
 
 const START: Time = 1_800_000_000;
 

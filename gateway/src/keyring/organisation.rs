@@ -12,11 +12,12 @@ use sealpost_vault::Time;
 use sequoia_openpgp::cert::{Cert, CertBuilder, CipherSuite};
 use sequoia_openpgp::crypto::KeyPair;
 use sequoia_openpgp::packet::UserID;
+use sequoia_openpgp::packet::signature::SignatureBuilder;
 use sequoia_openpgp::parse::Parse;
 use sequoia_openpgp::policy::StandardPolicy;
 use sequoia_openpgp::serialize::SerializeInto;
-use sequoia_openpgp::types::KeyFlags;
-use sequoia_openpgp::{Fingerprint, Profile};
+use sequoia_openpgp::types::{HashAlgorithm, KeyFlags, SignatureType};
+use sequoia_openpgp::{Fingerprint, Packet, Profile};
 use zeroize::Zeroizing;
 
 use super::KeyringError;
@@ -93,6 +94,27 @@ impl Organisation {
             .unencrypted_secret()
             .next()
             .and_then(|key| key.key().clone().into_keypair().ok())
+    }
+
+    pub(super) fn vouch(&self, message: &[u8]) -> Result<Vec<u8>, KeyringError> {
+        let refused = |e: sequoia_openpgp::anyhow::Error| KeyringError::OpenPgp(e.into());
+        let mut signer = self.signer().ok_or(KeyringError::Cipher)?;
+        let signature = SignatureBuilder::new(SignatureType::Binary)
+            .set_hash_algo(HashAlgorithm::SHA256)
+            .set_signature_creation_time(self.time_of_signing())
+            .map_err(refused)?
+            .sign_message(&mut signer, message)
+            .map_err(refused)?;
+        Packet::from(signature).to_vec().map_err(refused)
+    }
+
+    pub(super) fn verify_vouch(&self, message: &[u8], signature: &[u8]) -> bool {
+        let Ok(Packet::Signature(signature)) = Packet::from_bytes(signature) else { return false };
+        self.certificate
+            .keys()
+            .subkeys()
+            .filter(|key| key.self_signatures().any(|made| made.key_flags().is_some_and(|flags| flags.for_signing())))
+            .any(|key| signature.verify_message(key.key(), message).is_ok())
     }
 
     /// The subkeys that replies may be sealed to: the present one, and earlier ones while their letters live.

@@ -9,6 +9,7 @@
 //! Errors carry no content.
 //! Standards: RFC 9580 (OpenPGP), RFC 5869 (HKDF), RFC 2104 (HMAC).
 
+mod certificate;
 mod content;
 mod letter;
 mod link;
@@ -19,10 +20,14 @@ pub(crate) mod shape;
 mod slip;
 mod voice;
 
+pub use certificate::{CertificateError, ReaderCertificate};
 pub use letter::{SealError, SealedMessage, SlipPlan, seal};
 pub use link::{LinkSecret, LinkSecretError};
 pub use pickup::PickupSecrets;
 pub use receipt::{ReceiptError, verify_opened};
 pub use reply::{Field, OpenedReply, ReplyContext, ReplyError, open_reply};
-pub use shape::{ShapeError, data_packet, key_packet_by_password, key_packet_to_certificate};
+pub use shape::{
+    ShapeError, account_file, data_packet, key_packet_by_password, key_packet_to_certificate, reader_certificate,
+    signature,
+};
 pub use voice::{Voice, WrongVoice};

@@ -17,7 +17,7 @@ mod link;
 mod pickup;
 mod receipt;
 mod reply;
-mod shape;
+pub(crate) mod shape;
 mod slip;
 mod voice;
 

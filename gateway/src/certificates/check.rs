@@ -119,6 +119,13 @@ pub(super) struct Examination {
     pub usable: Option<UsableCert>,
 }
 
+impl Examination {
+    /// The first thing that is wrong, if something is.
+    pub fn fault(self) -> Option<Fault> {
+        self.checks.into_iter().find_map(|check| check.result.err())
+    }
+}
+
 /// Examines a certificate for an address at a moment.
 pub(super) fn examine(cert: &Cert, address: &Identity, admission: Admission, now: Time) -> Examination {
     let moment = Moment::of(cert, now);
@@ -163,6 +170,14 @@ pub(super) fn named(cert: &Cert) -> Vec<Identity> {
     named.sort();
     named.dedup();
     named
+}
+
+/// When a certificate expires, as far as its signatures can be read; 0: never.
+pub(super) fn expires_at(cert: &Cert, now: Time) -> Time {
+    match Moment::of(cert, now).alive(cert) {
+        Ok(Fact::ExpiresAt(until)) | Err(Fault::Expired(until)) => until,
+        _ => 0,
+    }
 }
 
 /// A moment, and the rules that hold at it.

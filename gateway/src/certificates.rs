@@ -64,7 +64,7 @@ async fn of_address(store: &Db, address: &Identity) -> Result<Vec<Known>, StoreE
         let bytes: Vec<u8> = row.try_get("certificate")?;
         Ok(Known {
             cert: Cert::from_bytes(&bytes).map_err(|_| StoreError::Corrupt("a certificate"))?,
-            admission: if admitted == 1 { Admission::Admitted } else { Admission::KnownOnly },
+            admission: Admission::from_stored(admitted),
         })
     });
     known.collect()
@@ -130,4 +130,9 @@ pub async fn explain(store: &Db, address: &EmailAddress, now: Time) -> Result<Ex
 /// Of several usable certificates the greatest is used.
 fn rank(cert: &Cert) -> (Time, String) {
     (check::seconds(cert.primary_key().key().creation_time()), cert.fingerprint().to_hex())
+}
+
+/// A canonical address as one to write to; every one that a User ID names is.
+fn written(address: &Identity) -> Result<EmailAddress, StoreError> {
+    address.as_str().parse().map_err(|_| StoreError::Corrupt("a certificate's address"))
 }

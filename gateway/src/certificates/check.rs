@@ -112,6 +112,19 @@ pub(super) enum Admission {
     KnownOnly,
 }
 
+impl Admission {
+    pub fn stored(self) -> i64 {
+        match self {
+            Self::Admitted => 1,
+            Self::KnownOnly => 0,
+        }
+    }
+
+    pub fn from_stored(admitted: i64) -> Self {
+        if admitted == 1 { Self::Admitted } else { Self::KnownOnly }
+    }
+}
+
 /// What came out for one certificate and one address.
 pub(super) struct Examination {
     pub checks: Vec<Check>,

@@ -3,12 +3,14 @@
 //! A merge adds; nothing that was ever imported is lost by it, least of all a revocation. An older copy that comes later
 //! changes nothing. Two imports at once: the one that finds the row changed begins anew.
 
-use sealpost_vault::db::{Db, StoreError};
+use sealpost_vault::db::{Db, StoreError, met};
 use sealpost_vault::{EmailAddress, Identity, Time};
 use sequoia_openpgp::Cert;
 use sequoia_openpgp::parse::Parse;
 use sequoia_openpgp::serialize::SerializeInto;
 use sqlx::{Any, Row, Transaction};
+
+use crate::audit::{self, Event};
 
 use super::check::{self, Admission};
 use super::minimal::{minimal, revocations};
@@ -118,12 +120,22 @@ async fn take(
         }
         let fingerprint = merged.fingerprint().to_hex();
         for address in &named {
-            let is_admitted = admitted.contains(address);
-            if is_admitted && others(&mut transaction, address, &fingerprint).await? >= MOST_PER_ADDRESS {
+            let wanted = if admitted.contains(address) { Admission::Admitted } else { Admission::KnownOnly };
+            let found = admission(&mut transaction, address, &fingerprint).await?;
+            if found.is_none() && others(&mut transaction, address, &fingerprint).await? >= MOST_PER_ADDRESS {
                 transaction.rollback().await?;
                 return Ok(Err(Unfit::Crowded(address.to_string())));
             }
-            admit(&mut transaction, address, &fingerprint, i64::from(is_admitted)).await?;
+            // What was admitted once stays so.
+            if found.is_none() || (found == Some(Admission::KnownOnly) && wanted == Admission::Admitted) {
+                admit(&mut transaction, address, &fingerprint, wanted).await?;
+            }
+            let is_news = news != News::Known || found != Some(Admission::Admitted);
+            if wanted == Admission::Admitted && is_news {
+                let address = &super::written(address)?;
+                audit::record(&mut transaction, Event::CertificateImported { address, fingerprint: &fingerprint }, now)
+                    .await?;
+            }
         }
         transaction.commit().await?;
         let addresses = admitted.into_iter().map(|address| {
@@ -229,22 +241,34 @@ async fn others(
     Ok(others)
 }
 
-/// What was admitted once stays so.
+async fn admission(
+    transaction: &mut Transaction<'static, Any>,
+    address: &Identity,
+    fingerprint: &str,
+) -> Result<Option<Admission>, StoreError> {
+    let row: Option<(i64,)> =
+        sqlx::query_as("select admitted from certificate_addresses where address = $1 and fingerprint = $2")
+            .bind(address.as_str())
+            .bind(fingerprint)
+            .fetch_optional(&mut **transaction)
+            .await?;
+    Ok(row.map(|(admitted,)| Admission::from_stored(admitted)))
+}
+
 async fn admit(
     transaction: &mut Transaction<'static, Any>,
     address: &Identity,
     fingerprint: &str,
-    admitted: i64,
+    admission: Admission,
 ) -> Result<(), StoreError> {
-    sqlx::query(
+    let done = sqlx::query(
         "insert into certificate_addresses (address, fingerprint, admitted) values ($1, $2, $3)
-         on conflict (address, fingerprint) do update set
-         admitted = case when excluded.admitted = 1 then 1 else certificate_addresses.admitted end",
+         on conflict (address, fingerprint) do update set admitted = excluded.admitted",
     )
     .bind(address.as_str())
     .bind(fingerprint)
-    .bind(admitted)
+    .bind(admission.stored())
     .execute(&mut **transaction)
     .await?;
-    Ok(())
+    met(&done, 1)
 }

@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use sealpost_vault::db::{Db, StoreError};
+use sealpost_vault::db::{Db, StoreError, met};
 use sealpost_vault::{EmailAddress, Identity, Time};
 use sequoia_openpgp::Cert;
 use sequoia_openpgp::armor::Kind;
@@ -11,6 +11,8 @@ use sequoia_openpgp::serialize::{Serialize as Writing, SerializeInto};
 use serde::Serialize;
 use sqlx::any::AnyRow;
 use sqlx::{Any, Row, Transaction};
+
+use crate::audit::{self, Event};
 
 use super::check::{self, Admission};
 use super::reason::{Check, Fault};
@@ -154,36 +156,55 @@ pub enum Removed {
 }
 
 /// Removes a certificate, or takes it from one address; from its last address it is removed.
-pub async fn remove(store: &Db, fingerprint: &str, from: Option<&EmailAddress>) -> Result<Removed, StoreError> {
+pub async fn remove(
+    store: &Db,
+    fingerprint: &str,
+    from: Option<&EmailAddress>,
+    now: Time,
+) -> Result<Removed, StoreError> {
     let mut transaction = store.begin().await?;
-    if let Some(address) = from {
-        let done = sqlx::query(
-            "update certificate_addresses set admitted = 0 where fingerprint = $1 and address = $2 and admitted = 1",
-        )
-        .bind(fingerprint)
-        .bind(address.identity().as_str())
-        .execute(&mut *transaction)
-        .await?;
-        if done.rows_affected() == 0 {
-            transaction.rollback().await?;
-            return Ok(Removed::Nothing);
+    let admitted: Vec<(String,)> = sqlx::query_as(
+        "select address from certificate_addresses where fingerprint = $1 and admitted = 1 order by address",
+    )
+    .bind(fingerprint)
+    .fetch_all(&mut *transaction)
+    .await?;
+    let from = from.map(EmailAddress::identity);
+    let is_meant = |address: &Identity| from.as_ref().is_none_or(|from| from == address);
+    let (gone, left): (Vec<_>, Vec<_>) =
+        admitted.into_iter().map(|(address,)| Identity::from_stored(address)).partition(is_meant);
+    let removed = if from.is_some() && gone.is_empty() {
+        Removed::Nothing
+    } else if left.is_empty() {
+        delete(&mut transaction, fingerprint).await?
+    } else {
+        for address in &gone {
+            take_from(&mut transaction, fingerprint, address).await?;
         }
-        let (left,): (i64,) =
-            sqlx::query_as("select count(*) from certificate_addresses where fingerprint = $1 and admitted = 1")
-                .bind(fingerprint)
-                .fetch_one(&mut *transaction)
-                .await?;
-        if left > 0 {
-            transaction.commit().await?;
-            return Ok(Removed::Address);
-        }
+        Removed::Address
+    };
+    for address in &gone {
+        let address = &super::written(address)?;
+        audit::record(&mut transaction, Event::CertificateRemoved { address, fingerprint }, now).await?;
     }
-    let removed = delete(&mut transaction, fingerprint).await?;
     transaction.commit().await?;
-    Ok(if removed { Removed::Certificate } else { Removed::Nothing })
+    Ok(removed)
 }
 
-async fn delete(transaction: &mut Transaction<'static, Any>, fingerprint: &str) -> Result<bool, StoreError> {
+async fn take_from(
+    transaction: &mut Transaction<'static, Any>,
+    fingerprint: &str,
+    address: &Identity,
+) -> Result<(), StoreError> {
+    let done = sqlx::query("update certificate_addresses set admitted = 0 where fingerprint = $1 and address = $2")
+        .bind(fingerprint)
+        .bind(address.as_str())
+        .execute(&mut **transaction)
+        .await?;
+    met(&done, 1)
+}
+
+async fn delete(transaction: &mut Transaction<'static, Any>, fingerprint: &str) -> Result<Removed, StoreError> {
     sqlx::query("delete from certificate_addresses where fingerprint = $1")
         .bind(fingerprint)
         .execute(&mut **transaction)
@@ -192,7 +213,7 @@ async fn delete(transaction: &mut Transaction<'static, Any>, fingerprint: &str) 
         .bind(fingerprint)
         .execute(&mut **transaction)
         .await?;
-    Ok(done.rows_affected() == 1)
+    Ok(if done.rows_affected() == 1 { Removed::Certificate } else { Removed::Nothing })
 }
 
 async fn stored(store: &Db, row: &AnyRow, now: Time) -> Result<Stored, StoreError> {
@@ -208,7 +229,7 @@ async fn stored(store: &Db, row: &AnyRow, now: Time) -> Result<Stored, StoreErro
     let mut addresses = Vec::new();
     for (address, is_admitted) in named {
         let address = Identity::from_stored(address);
-        let admission = if is_admitted == 1 { Admission::Admitted } else { Admission::KnownOnly };
+        let admission = Admission::from_stored(is_admitted);
         if admission == Admission::Admitted {
             admitted.push(address.clone());
         }
@@ -246,7 +267,7 @@ fn state_of(checks: &[Check]) -> State {
         State::Usable
     } else if of(|fault| matches!(fault, Fault::Revoked { .. } | Fault::PerhapsRevoked)) {
         State::Revoked
-    } else if of(|fault| matches!(fault, Fault::Expired(_))) {
+    } else if of(Fault::is_expiry) {
         State::Expired
     } else {
         State::Unusable

@@ -19,6 +19,8 @@ mod packets;
 mod parse;
 mod policy;
 mod reason;
+#[cfg(test)]
+mod tests;
 mod user_id;
 
 pub use check::{Container, UsableCert};

@@ -7,6 +7,7 @@ use tokio_util::sync::CancellationToken;
 use super::bench::{Bench, START, address, deferred, delivered, mail, refused};
 use super::postgres::Postgres;
 use super::*;
+use crate::deliver::Outcome;
 use crate::deliver::fake::{Behaving, Scripted, nobody};
 
 const DAY: i64 = 86_400;

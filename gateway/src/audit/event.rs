@@ -199,6 +199,10 @@ pub enum Event<'a> {
         key: &'static str,
         fingerprint: &'a str,
     },
+    /// The gateway's own store was used with keys of this generation for the first time.
+    KeysTakenUp {
+        generation: u64,
+    },
     KeysBackedUp,
     KeysRestored,
 

@@ -203,6 +203,8 @@ pub enum Event<'a> {
     KeysTakenUp {
         generation: u64,
     },
+    /// The organisation's primary key was taken out into a file.
+    PrimaryDetached,
     KeysBackedUp,
     KeysRestored,
 

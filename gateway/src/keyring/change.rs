@@ -8,6 +8,7 @@
 
 use std::path::Path;
 
+use data_encoding::HEXUPPER;
 use sealpost_vault::Time;
 use sequoia_openpgp::crypto::KeyPair;
 use zeroize::Zeroizing;
@@ -85,20 +86,27 @@ impl Change {
         &self.keyring
     }
 
-    /// A new key beside the old one. `primary` is asked for where the organisation's was taken out.
-    pub fn rotate(&mut self, key: Rotating, primary: Option<&Primary>, now: Time) -> Result<(), KeyringError> {
+    /// A new key beside the old one; gives the new one's fingerprint, where it has one. `primary` is asked for where the
+    /// organisation's was taken out.
+    pub fn rotate(&mut self, key: Rotating, primary: Option<&Primary>, now: Time) -> Result<String, KeyringError> {
         let contents = &mut self.keyring.0;
         match key {
             Rotating::Organisation => {
                 let primary = primary.map(|primary| primary.0.clone());
                 contents.organisation = contents.organisation.rotated(primary, now)?;
+                Ok(fingerprint(contents.organisation.signer()))
             }
-            Rotating::Mail => contents.mail = contents.mail.rotated(now)?,
-            Rotating::Root => drop(contents.root.rotate()?),
-            Rotating::Spool => drop(contents.spool.rotate()?),
-            Rotating::Audit => contents.audit.rotate()?,
+            Rotating::Mail => {
+                contents.mail = contents.mail.rotated(now)?;
+                Ok(fingerprint(contents.mail.signer()))
+            }
+            Rotating::Root => contents.root.rotate().map(|_| String::new()).map_err(KeyringError::from),
+            Rotating::Spool => contents.spool.rotate().map(|_| String::new()).map_err(KeyringError::from),
+            Rotating::Audit => {
+                contents.audit.rotate()?;
+                Ok(HEXUPPER.encode(&contents.audit.public()))
+            }
         }
-        Ok(())
     }
 
     /// Takes the organisation's primary key out: what is to be written somewhere else, before the commit.
@@ -115,6 +123,10 @@ impl Change {
         write_checked(&self.files, &self.master, &self.keyring.0)?;
         Ok(self.keyring)
     }
+}
+
+fn fingerprint(signer: Option<KeyPair>) -> String {
+    signer.map(|key| key.public().fingerprint().to_hex()).unwrap_or_default()
 }
 
 /// A backup, opened and not yet restored.

@@ -20,7 +20,7 @@ use crate::id::{NoRandomness, random};
 
 pub use self::account::{
     How, REGISTERED, SIGN_IN, SignedIn, Step, account_proof, begin_step, enrolment, enrolment_of, first_receipt,
-    keep_up, registered, sign_in, sign_out, signed_in, take_sign_in,
+    keep_up, registered, shown_code, sign_in, sign_out, signed_in, take_sign_in,
 };
 pub use self::codes::{CodeScope, Proven, TRIES, ask_code, drop_code, try_code};
 pub use self::proofs::{Milestone, has_proven, reach, reach_as_owner};

@@ -7,3 +7,4 @@ mod connections;
 mod letters;
 mod pages;
 mod replies;
+mod sign_in;

@@ -16,8 +16,11 @@ use crate::id::{AccountId, ErrandId, PickupId};
 pub const SIGN_IN: Time = 120;
 /// An enrolment comes within this time of its registration, in seconds.
 pub const REGISTERED: Time = 3600;
-/// A code shown for an account counts this long, in seconds: for recovery, and for tries beyond the back-off.
-const CODE_COUNTS: Time = 1800;
+/// A code shown for an account counts this long for recovery, in seconds. The gateway counts 30 minutes from when it minted
+/// the code, which lives ten.
+const PROOF: Time = 1200;
+/// A shown code is named to the gateway this long after it was asked for, in seconds.
+const SHOWN: Time = 1800;
 
 /// How a session came to its account.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -315,10 +318,27 @@ pub async fn account_proof(
          where p.session_hash = $1 and p.proven_at > $2 and s.expires_at > $3 and s.seen_at > $4",
     )
     .bind(session.hex())
-    .bind(now.saturating_sub(CODE_COUNTS))
+    .bind(now.saturating_sub(PROOF))
     .bind(now)
     .bind(now.saturating_sub(IDLE))
     .fetch_optional(db.reader())
     .await?;
     row.map(|(errand, account)| Ok((errand.parse()?, account.parse()?))).transpose()
+}
+
+/// A code that the session showed lately, for its account or any of its letters: its reader's tries at the passphrase aren't
+/// a stranger's. The same work whether there is one.
+pub async fn shown_code(db: &Db, session: SessionHash, now: Time) -> Result<Option<ErrandId>, StoreError> {
+    let row: Option<(String,)> = sqlx::query_as(
+        "select c.errand_id from code_requests c join sessions s on s.session_hash = c.session_hash
+         where c.session_hash = $1 and c.state = 'used' and c.created_at > $2 and s.expires_at > $3 and s.seen_at > $4
+         order by case when c.scope = 'account' then 0 else 1 end, c.created_at desc, c.errand_id limit 1",
+    )
+    .bind(session.hex())
+    .bind(now.saturating_sub(SHOWN))
+    .bind(now)
+    .bind(now.saturating_sub(IDLE))
+    .fetch_optional(db.reader())
+    .await?;
+    row.map(|(errand,)| errand.parse().map_err(StoreError::from)).transpose()
 }

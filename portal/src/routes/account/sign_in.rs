@@ -1,8 +1,8 @@
 //! `POST /api/account/sign-in` and `/api/account/sign-in/{step}`: OPAQUE's two steps, carried to the gateway and back.
 //!
 //! Security: an address without an account takes the same way and gets an answer of the same size. Wrong passphrase, another
-//! session's step, an old one and one that was used are one answer. A session that showed a code for an account names it, so
-//! that no stranger's tries keep its reader out.
+//! session's step, an old one and one that was used are one answer. A session that showed a mailed code names it, so that
+//! no stranger's tries keep its reader out.
 
 use axum::Json as Answered;
 use axum::extract::{Path, State};
@@ -46,8 +46,7 @@ pub async fn begin(
     visitor.admit(&portal)?;
     let address = bounded(&address)?;
     let request = within(request, MAX_OPAQUE)?;
-    let code = sessions::account_proof(&portal.vault, visitor.session(), portal.clock.now()).await?;
-    let code = code.map(|(errand, _)| errand);
+    let code = sessions::shown_code(&portal.vault, visitor.session(), portal.clock.now()).await?;
     let sign_in = ErrandId::random()?;
     let response =
         match asked(&portal, sign_in, &Errand::SignIn { address, prefix: visitor.prefix(), code, request }).await? {

@@ -168,6 +168,12 @@ impl Bench {
         accounts::end_link_way(&self.vault, pickup).await.unwrap();
     }
 
+    /// Errands of this kind that the gateway was asked, heard or not.
+    pub async fn told(&self, kind: &'static str) -> i64 {
+        let statement = "select count(*) from errands where kind = $1";
+        sqlx::query_as::<_, (i64,)>(statement).bind(kind).fetch_one(self.vault.reader()).await.unwrap().0
+    }
+
     pub async fn count(&self, table: &'static str) -> i64 {
         let statement = match table {
             "sessions" => "select count(*) from sessions",

@@ -104,7 +104,7 @@ async fn a_step_counts_once_soon_and_for_its_session_only() {
     assert_eq!(owner.finish_sign_in(&late, RIGHT).await.shape(), wrong.shape(), "late");
     bench.clock.set(NOW + 119);
     assert_eq!(owner.finish_sign_in(&foreign, RIGHT).await.status, 204, "none of these took it");
-    assert_eq!(bench.gateway.heard("sign-in-end"), 2, "the gateway saw the first step's and the last one's");
+    assert_eq!(bench.told("sign-in-end").await, 2, "the gateway saw the first step's and the last one's");
 }
 
 #[tokio::test]
@@ -123,7 +123,7 @@ async fn of_parallel_tries_at_one_step_one_is_looked_at() {
     }
     statuses.sort_unstable();
     assert_eq!(statuses, [vec![204], vec![403; 9]].concat());
-    assert_eq!((bench.gateway.heard("sign-in-end"), bench.count("session_accounts").await), (1, 1));
+    assert_eq!((bench.told("sign-in-end").await, bench.count("session_accounts").await), (1, 1));
 }
 
 #[tokio::test]

@@ -244,16 +244,6 @@ impl Keyring {
         self.0.audit.retired().iter().copied().chain([self.audit_public()]).collect()
     }
 
-    /// A detached signature by the organisation's signing key, one packet.
-    pub(crate) fn vouch(&self, message: &[u8]) -> Result<Vec<u8>, KeyringError> {
-        self.organisation.vouch(message)
-    }
-
-    /// Whether a signing key of this organisation made `signature` over `message`.
-    pub(crate) fn verify_vouch(&self, message: &[u8], signature: &[u8]) -> bool {
-        self.organisation.verify_vouch(message, signature)
-    }
-
     pub(crate) fn organisation(&self) -> &Organisation {
         &self.0.organisation
     }

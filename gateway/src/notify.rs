@@ -12,6 +12,7 @@ mod answer;
 mod code;
 mod header;
 mod notification;
+mod passphrase;
 mod report;
 mod words;
 
@@ -19,8 +20,9 @@ mod words;
 mod tests;
 
 pub use answer::{Answer, Assurance, Scan, answer};
-pub use code::code;
+pub use code::{CodeFor, code};
 pub use notification::{FollowUp, Notification, notification};
+pub use passphrase::passphrase_changed;
 pub use report::{Original, expired, stuck, undelivered};
 
 use std::time::{Duration, SystemTime, UNIX_EPOCH};

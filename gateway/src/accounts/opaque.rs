@@ -10,19 +10,12 @@
 //! from them.
 //! Standards: RFC 9807 with Ristretto255 and SHA-512, TripleDH.
 
-use opaque_ke::rand::rngs::OsRng;
-use opaque_ke::{CipherSuite, Identifiers, Ristretto255, ServerLogin, ServerLoginParameters, ServerSetup, TripleDh};
+use opaque_ke::{Identifiers, ServerLogin, ServerLoginParameters, ServerSetup};
 use sealpost_vault::Identity;
+use sealpost_vault::id::NoRandomness;
 use zeroize::Zeroizing;
 
-/// SEALING.md, accounts. The stretching runs in browsers, which say how much of it.
-pub struct Suite;
-
-impl CipherSuite for Suite {
-    type OprfCs = Ristretto255;
-    type KeyExchange = TripleDh<Ristretto255, sha2::Sha512>;
-    type Ksf = opaque_ke::argon2::Argon2<'static>;
-}
+use crate::keyring::{OpaqueSuite as Suite, Randomness};
 
 /// The server's identifier: whoever speaks another version doesn't understand us.
 pub const SERVER: &[u8] = b"sealpost/v1/opaque";
@@ -33,7 +26,7 @@ const CREDENTIAL_REQUEST: usize = 96;
 const FINALIZATION: usize = 64;
 
 /// Why nothing comes of a message.
-#[derive(Debug, thiserror::Error, PartialEq, Eq, Clone, Copy)]
+#[derive(Debug, thiserror::Error, PartialEq, Eq)]
 pub enum OpaqueError {
     #[error("a message of another length")]
     Length,
@@ -45,6 +38,8 @@ pub enum OpaqueError {
     Kept,
     #[error("the passphrase is another one")]
     Wrong,
+    #[error(transparent)]
+    NoRandomness(#[from] NoRandomness),
 }
 
 fn exactly<const N: usize>(bytes: &[u8]) -> Result<&[u8; N], OpaqueError> {
@@ -123,9 +118,15 @@ impl Server {
         request: CredentialRequest,
     ) -> Result<Begun, OpaqueError> {
         let record = record.map(|record| record.0);
-        let started =
-            ServerLogin::start(&mut OsRng, &self.0, record, request.0, reader.as_str().as_bytes(), parameters())
-                .map_err(|_| OpaqueError::Message)?;
+        let started = ServerLogin::start(
+            &mut Randomness::new()?,
+            &self.0,
+            record,
+            request.0,
+            reader.as_str().as_bytes(),
+            parameters(),
+        )
+        .map_err(|_| OpaqueError::Message)?;
         Ok(Begun {
             response: started.message.serialize().to_vec(),
             state: Zeroizing::new(started.state.serialize().to_vec()),
@@ -153,7 +154,7 @@ mod tests {
     use super::*;
 
     fn server() -> Server {
-        Server(ServerSetup::new(&mut OsRng))
+        Server(ServerSetup::new(&mut Randomness::new().unwrap()))
     }
 
     fn reader(text: &str) -> Identity {
@@ -171,24 +172,24 @@ mod tests {
     }
 
     fn registered(server: &Server, reader: &Identity, passphrase: &[u8]) -> Vec<u8> {
-        let started = ClientRegistration::<Suite>::start(&mut OsRng, passphrase).unwrap();
+        let started = ClientRegistration::<Suite>::start(&mut Randomness::new().unwrap(), passphrase).unwrap();
         let request = RegistrationRequest::parse(&started.message.serialize()).unwrap();
         let response = server.register(reader, request).unwrap();
         assert_eq!(response.len(), 64);
         let (ksf, response) = (quick(), RegistrationResponse::deserialize(&response).unwrap());
         let parameters = ClientRegistrationFinishParameters::new(identifiers(), Some(&ksf));
-        let finished = started.state.finish(&mut OsRng, passphrase, response, parameters).unwrap();
+        let finished = started.state.finish(&mut Randomness::new().unwrap(), passphrase, response, parameters).unwrap();
         finished.message.serialize().to_vec()
     }
 
     fn asks(passphrase: &[u8]) -> ClientLoginStartResult<Suite> {
-        ClientLogin::<Suite>::start(&mut OsRng, passphrase).unwrap()
+        ClientLogin::<Suite>::start(&mut Randomness::new().unwrap(), passphrase).unwrap()
     }
 
     fn answers(asked: ClientLoginStartResult<Suite>, passphrase: &[u8], response: &[u8]) -> Option<Vec<u8>> {
         let (ksf, response) = (quick(), CredentialResponse::deserialize(response).unwrap());
         let parameters = ClientLoginFinishParameters::new(None, identifiers(), Some(&ksf));
-        let finished = asked.state.finish(&mut OsRng, passphrase, response, parameters).ok()?;
+        let finished = asked.state.finish(&mut Randomness::new().unwrap(), passphrase, response, parameters).ok()?;
         Some(finished.message.serialize().to_vec())
     }
 

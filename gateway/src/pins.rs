@@ -7,8 +7,8 @@
 //! Security: the vouch is verified whenever a pin is used. One that doesn't verify is an error and never "no pin": a row
 //! that somebody damaged must not bring letters back to links.
 
-use sqlx::Row;
 use sqlx::any::AnyRow;
+use sqlx::{Any, Row, Transaction};
 
 use sealpost_vault::Identity;
 use sealpost_vault::clock::Time;
@@ -129,6 +129,18 @@ pub async fn of_account(store: &Db, keyring: &Keyring, account: AccountId) -> Re
         Some(Pin::Enrolled(pinned)) => Some(*pinned),
         Some(Pin::Reset { .. }) | None => None,
     })
+}
+
+/// Whether a reader has a pin, within a transaction. Nothing is believed of it.
+pub(crate) async fn is_pinned(
+    transaction: &mut Transaction<'static, Any>,
+    reader: &Identity,
+) -> Result<bool, StoreError> {
+    let (pins,): (i64,) = sqlx::query_as("select count(*) from pins where reader = $1 and state = 'enrolled'")
+        .bind(reader.as_str())
+        .fetch_one(&mut **transaction)
+        .await?;
+    Ok(pins > 0)
 }
 
 fn verified(keyring: &Keyring, row: &AnyRow) -> Result<Pin, StoreError> {

@@ -17,7 +17,7 @@ use sequoia_openpgp::packet::{Key, PKESK, Signature};
 use sequoia_openpgp::parse::Parse;
 use sequoia_openpgp::policy::StandardPolicy;
 use sequoia_openpgp::serialize::SerializeInto;
-use sequoia_openpgp::types::RevocationStatus;
+use sequoia_openpgp::types::{HashAlgorithm, RevocationStatus, SignatureType};
 use sequoia_openpgp::{Fingerprint, Packet};
 
 use super::letter::SealError;
@@ -117,10 +117,6 @@ impl ReaderCertificate {
         self.made_at
     }
 
-    pub(super) fn certificate(&self) -> &Cert {
-        &self.certificate
-    }
-
     /// Seals a session key for this certificate: one PKESK.
     pub(crate) fn wrap(&self, session_key: &SessionKey) -> Result<Vec<u8>, SealError> {
         let packet = PKESK::V6(sequoia_openpgp::packet::pkesk::PKESK6::for_recipient(session_key, &self.encryption)?);
@@ -142,7 +138,18 @@ impl ReaderCertificate {
         if shape::signature(signature).is_err() {
             return false;
         }
-        let Ok(Packet::Signature(signature)) = Packet::from_bytes(signature) else { return false };
-        signature.verify_message(self.certificate.primary_key().key(), message).is_ok()
+        matches!(Packet::from_bytes(signature), Ok(Packet::Signature(signature)) if self.made(&signature, message))
+    }
+
+    /// Whether the primary key made a signature over a binary document. When it was made doesn't matter: what is stated
+    /// says by itself what it is about.
+    pub(super) fn made(&self, signature: &Signature, message: &[u8]) -> bool {
+        signature.version() == 6
+            && signature.typ() == SignatureType::Binary
+            && matches!(signature.hash_algo(), HashAlgorithm::SHA256 | HashAlgorithm::SHA512)
+            && signature.verify_message(self.certificate.primary_key().key(), message).is_ok()
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -98,7 +98,12 @@ pub fn key_packet_by_password(bytes: &[u8]) -> Result<(), ShapeError> {
     }
     // S2K: kind, hash, salt of 8, count; 12 octets of nonce; the key and its tag.
     let fits = s2k_octets == 11 && following == 3 + 11 + 12 && body.len() == 2 + 26 + 32 + 16;
-    if fits { Ok(()) } else { Err(ShapeError::Length) }
+    match body.get(15) {
+        // The smallest count: the password is a key, and a larger one would be work that a stranger makes us do.
+        Some(0) if fits => Ok(()),
+        Some(_) if fits => Err(ShapeError::Algorithm),
+        _ => Err(ShapeError::Length),
+    }
 }
 
 /// A reader's certificate: an Ed25519 primary with its own signature, the User ID `address` with one, an X25519 subkey with

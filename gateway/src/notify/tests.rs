@@ -181,8 +181,11 @@ fn html_loads_nothing_and_runs_nothing() {
     head.organisation.name = "<script>alert(1)</script> & \"Söhne\"".to_owned();
     head.organisation.colour = "red;background:url(https://evil.example/x)".to_owned();
     head.organisation.website = "javascript:alert(1)".to_owned();
-    let facts =
-        Notification { sender_name: "<img src=x onerror=alert(1)>'", pickup_code: "<b>1</b>", ..first(&sender, &to) };
+    let facts = Notification {
+        sender_name: "<img src=x onerror=alert(1)>'",
+        opening: Opening::Link { link: LINK, pickup_code: "<b>1</b>" },
+        ..first(&sender, &to)
+    };
     let bytes = notification(&head, &facts, NOW).unwrap();
     let body = html(&well_formed(&bytes));
     for never in [

@@ -310,6 +310,19 @@ pub async fn living_of(store: &Db, reader: &Identity, now: Time) -> Result<Vec<P
     from_rows(rows)
 }
 
+/// The newest letter of a reader, whatever became of it.
+pub async fn newest_of(store: &Db, reader: &Identity) -> Result<Option<Pickup>, StoreError> {
+    let row = sqlx::query(concat!(
+        "select ",
+        columns!(),
+        " from pickups where reader = $1 order by created_at desc, pickup_id limit 1"
+    ))
+    .bind(reader.as_str())
+    .fetch_optional(store.reader())
+    .await?;
+    row.as_ref().map(from_row).transpose()
+}
+
 /// Newest first, at most `limit`.
 pub async fn list(store: &Db, limit: i64) -> Result<Vec<Pickup>, StoreError> {
     let rows =

@@ -669,6 +669,22 @@ async fn a_damaged_export_is_told(bench: Bench) {
     assert_eq!(bench.export_faults(""), [Fault::Unreadable { line: 1 }]);
 }
 
+/// The example of SEALING.md, computed by another program.
+#[test]
+fn the_chain_is_as_specified() {
+    let body = serde_json::to_string(&serde_json::json!({"at": 0, "kind": "gateway-stopped"})).unwrap();
+    let hash = link(1, &BEGINNING, &sealpost_vault::derive::sha256(body.as_bytes())).unwrap();
+    assert_eq!(hex(&hash), "dba7209013b5bacfeff6baea3fe0f79061d5e5c211277b796d4fac2f7def5140");
+    let head = Head::sign(1, hash, START, &TestKey::new(1)).unwrap();
+    let mut message = b"sealpost/v1/audit/head\0\0\x20".to_vec();
+    message.extend([7; 32]);
+    message.extend(b"\0\x08\0\0\0\0\0\0\0\x01\0\x20");
+    message.extend(hash);
+    message.extend(b"\0\x08");
+    message.extend(START.to_be_bytes());
+    assert_eq!(head.signature, TestKey::new(1).sign(&message));
+}
+
 #[test]
 fn faults_say_what_is_wrong() {
     for (fault, says) in [

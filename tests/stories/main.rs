@@ -32,6 +32,7 @@ mod world;
 mod programs;
 
 mod administration;
+mod audit;
 mod bells;
 mod broken_portal;
 mod crashes;

@@ -129,7 +129,9 @@ async fn the_readers_language() {
 #[tokio::test]
 async fn pages_have_nothing_inline_and_name_what_they_load_by_its_hash() {
     let bench = Bench::new().await;
-    for path in ["/", "/open", "/lost", "/p/abc", "/nothing", "/mail-frame", "/sign-in", "/account", "/account/forgotten"] {
+    for path in
+        ["/", "/open", "/lost", "/p/abc", "/nothing", "/mail-frame", "/sign-in", "/account", "/account/forgotten"]
+    {
         let got = bench.browser().get(path).await;
         let text = got.text();
         assert!(!text.contains("<style") && !text.contains(" style=") && !text.contains("javascript:"), "{path}");

@@ -1,7 +1,7 @@
 //! Answers of readers: a sealed reply is opened, believed or not, and delivered as ordinary mail to the sender's mailbox.
 //!
 //! The reply is believed when its MAC was made with the voice key that was derived beside the link secret of a pickup that
-//! still lives; everything else is taken from the gateway's own store: who the reader is, which letter, whom it goes to.
+//! still lives, or, of an enrolled reader, when the pinned certificate signed it; everything else is taken from the gateway's own store: who the reader is, which letter, whom it goes to.
 //!
 //! Security: a reply's id counts once; a refused one sends nothing and burns nothing.
 //! Standards: RFC 5322 3.6.4 (threading).
@@ -15,13 +15,15 @@ use sealpost_vault::errands::Answer;
 use sealpost_vault::id::{PickupId, QueueId, ReplyId};
 use sealpost_vault::uploads;
 
+use crate::audit::{self, Event, Proof, Statement};
 use crate::conversations;
 use crate::envelope::ReversePath;
 use crate::notify::{self, Assurance, Scan};
 use crate::pickups;
+use crate::pins::{self, Pinned};
 use crate::pipeline::Gateway;
 use crate::queue::{Kind, Mail};
-use crate::seal::{ReplyContext, open_reply};
+use crate::seal::{ReplyContext, ReplyError, Vouching, open_reply};
 
 /// Replies that one pickup may send in a day.
 const REPLIES_A_DAY: i64 = 50;
@@ -35,8 +37,9 @@ impl Gateway {
         key_packet: Vec<u8>,
         parts: u32,
     ) -> Result<Answer, StoreError> {
-        let refused = |why: &'static str| {
+        let refused = async |why: &'static str| {
             warn!(pickup = %pickup_id, reply = %reply_id, why, "a reply was refused");
+            self.statement_refused(Statement::Reply, pickup_id, why).await?;
             Ok(Answer::Refused)
         };
         let taken: Option<(String,)> = sqlx::query_as("select pickup_id from replies where reply_id = $1")
@@ -45,12 +48,18 @@ impl Gateway {
             .await?;
         if let Some((of,)) = taken {
             // Asked again after the answer was lost: it is on its way already.
-            return if of == pickup_id.to_string() { Ok(Answer::Taken) } else { refused("its id was used before") };
+            return if of == pickup_id.to_string() {
+                Ok(Answer::Taken)
+            } else {
+                refused("its id was used before").await
+            };
         }
         let now = self.clock.now();
-        let Some(pickup) = pickups::find(&self.stores.own, pickup_id).await? else { return refused("no such pickup") };
+        let Some(pickup) = pickups::find(&self.stores.own, pickup_id).await? else {
+            return refused("no such pickup").await;
+        };
         if !pickup.state.lives() || pickup.expires_at <= now {
-            return refused("the pickup has ended");
+            return refused("the pickup has ended").await;
         }
         let (today,): (i64,) = sqlx::query_as("select count(*) from replies where pickup_id = $1 and taken_at > $2")
             .bind(pickup_id.to_string())
@@ -58,18 +67,33 @@ impl Gateway {
             .fetch_one(self.stores.own.reader())
             .await?;
         if today >= REPLIES_A_DAY {
-            return refused("too many replies in a day");
+            return refused("too many replies in a day").await;
         }
-        let Some(voice) = self.voice(&pickup)? else { return refused("the pickup has no voice") };
+        // From the pin on only the pinned certificate speaks for the reader.
+        let pinned = pins::current(&self.stores.own, &self.keyring, &pickup.reader).await?;
+        let assurance = match &pinned {
+            Some(Pinned { vouched_at, .. }) => Assurance::SignedByTheEnrolledKey { enrolled_at: *vouched_at },
+            None => Assurance::HeldTheLink,
+        };
+        let proof = if pinned.is_some() { Proof::Signature } else { Proof::Voice };
+        let voice = self.voice(&pickup).await?;
+        if pinned.is_none() && voice.is_none() {
+            return refused("the pickup has no voice").await;
+        }
         let Some(parts) = uploads::parts(&self.stores.vault, &self.stores.vault_blobs, reply_id, parts).await? else {
-            return refused("parts are missing or too large");
+            return refused("parts are missing or too large").await;
         };
         let keyring = Arc::clone(&self.keyring);
         let (letter, conversation, reader) = (pickup.letter_id, pickup.conversation_id, pickup.reader.clone());
         let opened = self
             .heavily(move || {
+                let vouching = match (&pinned, &voice) {
+                    (Some(pinned), _) => Vouching::Pinned(&pinned.certificate),
+                    (None, Some(voice)) => Vouching::Voice(voice),
+                    (None, None) => return Err(ReplyError::Signature),
+                };
                 let context = ReplyContext {
-                    voice: &voice,
+                    vouching,
                     pickup: pickup_id,
                     letter,
                     conversation,
@@ -83,7 +107,7 @@ impl Gateway {
             Ok(opened) => opened,
             Err(cause) => {
                 warn!(pickup = %pickup_id, reply = %reply_id, %cause, "a reply was not believed");
-                return Ok(Answer::Refused);
+                return refused("it was not believed").await;
             }
         };
 
@@ -106,7 +130,7 @@ impl Gateway {
                 in_reply_to: (!pickup.message_id.is_empty()).then_some(pickup.message_id.as_str()),
                 references: &references,
                 message_id: &message_id,
-                assurance: Assurance::HeldTheLink,
+                assurance,
                 scan: Scan::NotScanned,
                 language: self.letterhead.organisation.language,
             },
@@ -136,6 +160,9 @@ impl Gateway {
         pickups::mark_answered(&mut transaction, pickup_id, now).await?;
         conversations::add_message(&mut transaction, pickup.conversation_id, &message_id).await?;
         self.queue.insert(&mut transaction, placed).await?;
+        let (reader, sender) = (&pickup.reader, &pickup.sender);
+        let answered = Event::Answered { pickup: pickup_id, reply: reply_id, reader, sender, proof };
+        audit::record(&mut transaction, answered, now).await?;
         transaction.commit().await?;
         info!(pickup = %pickup_id, reply = %reply_id, "a reply was taken");
         self.queue.wake();

@@ -28,9 +28,11 @@ use sealpost_vault::id::{ErrandId, NoRandomness, PickupId, QueueId, random};
 use sealpost_texts::Language;
 
 use crate::accounts;
+use crate::audit::{self, Event, Proof, Statement};
 use crate::envelope::ReversePath;
 use crate::notify::{self, FollowUp};
 use crate::pickups::{self, KEEP_CODE, KEEP_LINK, KEEP_VOICE, Pickup, State};
+use crate::pins;
 use crate::pipeline::{Gateway, PANICKED};
 use crate::queue::{Kind, Mail};
 use crate::seal::{self, LinkSecret, Voice};
@@ -348,6 +350,14 @@ impl Gateway {
             .await?;
         }
         self.queue.insert(&mut transaction, placed).await?;
+        let mailed = Event::CodeMailed {
+            code: errand_id,
+            scope: word(scope),
+            reader: &first.reader,
+            pickups: pickups.iter().map(|pickup| pickup.pickup_id).collect(),
+            account: None,
+        };
+        audit::record(&mut transaction, mailed, now).await?;
         transaction.commit().await?;
         info!(pickup = %first.pickup_id, "a code was minted and queued");
         self.queue.wake();
@@ -383,15 +393,18 @@ impl Gateway {
         Ok(true)
     }
 
-    /// Sends a pickup's notification again. False where its link isn't kept any more: it was opened, or has ended.
+    /// Sends a pickup's notification again; an enrolled reader is told to sign in. False where the letter was opened or has
+    /// ended, or its link isn't kept any more.
     pub async fn resend(&self, pickup: &Pickup) -> Result<bool, StoreError> {
-        if pickup.kept_link.is_empty() || !pickup.state.lives() {
+        if !pickup.state.lives() || pickup.opened_at != 0 {
             return Ok(false);
         }
-        let link = <[u8; 20]>::try_from(self.kept(KEEP_LINK, pickup, &pickup.kept_link)?.as_slice())
-            .map(LinkSecret::from_bytes)
-            .map_err(|_| StoreError::Corrupt("a kept link secret"))?;
-        let placed = self.queue.place(self.notification(pickup, &link, FollowUp::First)?).await?;
+        let pinned = pins::current(&self.stores.own, &self.keyring, &pickup.reader).await?.is_some();
+        let link = self.kept_link(pickup)?.filter(|_| !pinned);
+        if link.is_none() && !pinned {
+            return Ok(false);
+        }
+        let placed = self.queue.place(self.notification(pickup, link.as_ref(), FollowUp::First)?).await?;
         let mut transaction = self.stores.own.begin().await?;
         sqlx::query("insert into resendings (resending_id, pickup_id, sent_at) values ($1, $2, $3)")
             .bind(QueueId::random()?.to_string())
@@ -400,6 +413,8 @@ impl Gateway {
             .execute(&mut *transaction)
             .await?;
         pickups::mark_notified(&mut transaction, pickup.pickup_id).await?;
+        let resent = Event::NotificationResent { pickup: pickup.pickup_id, reader: &pickup.reader };
+        audit::record(&mut transaction, resent, self.clock.now()).await?;
         self.queue.insert(&mut transaction, placed).await?;
         transaction.commit().await?;
         info!(pickup = %pickup.pickup_id, "the notification is sent again");
@@ -419,9 +434,20 @@ impl Gateway {
             .map_err(|_| StoreError::Corrupt("a kept secret that this gateway root doesn't open"))
     }
 
-    /// The voice key of a pickup that has not ended.
-    pub(crate) fn voice(&self, pickup: &Pickup) -> Result<Option<Voice>, StoreError> {
-        if pickup.kept_voice.is_empty() {
+    /// The link secret of a pickup, while it is kept.
+    pub(crate) fn kept_link(&self, pickup: &Pickup) -> Result<Option<LinkSecret>, StoreError> {
+        if pickup.kept_link.is_empty() {
+            return Ok(None);
+        }
+        <[u8; 20]>::try_from(self.kept(KEEP_LINK, pickup, &pickup.kept_link)?.as_slice())
+            .map(|bytes| Some(LinkSecret::from_bytes(bytes)))
+            .map_err(|_| StoreError::Corrupt("a kept link secret"))
+    }
+
+    /// The voice key of a pickup that has not ended. Where its reader is enrolled there is none: only signatures count.
+    pub(crate) async fn voice(&self, pickup: &Pickup) -> Result<Option<Voice>, StoreError> {
+        let pinned = pins::current(&self.stores.own, &self.keyring, &pickup.reader).await?.is_some();
+        if pickup.kept_voice.is_empty() || pinned {
             return Ok(None);
         }
         <[u8; 32]>::try_from(self.kept(KEEP_VOICE, pickup, &pickup.kept_voice)?.as_slice())
@@ -433,17 +459,23 @@ impl Gateway {
 
     async fn released(&self, pickup: PickupId) -> Result<Answer, StoreError> {
         let mut transaction = self.stores.own.begin().await?;
-        pickups::mark_released(&mut transaction, pickup, self.clock.now()).await?;
+        if pickups::mark_released(&mut transaction, pickup, self.clock.now()).await? {
+            audit::record(&mut transaction, Event::Released { pickup }, self.clock.now()).await?;
+        }
         transaction.commit().await?;
         Ok(Answer::Done)
     }
 
     async fn opened(&self, pickup_id: PickupId, mac: &Bytes) -> Result<Answer, StoreError> {
         let Some(pickup) = pickups::find(&self.stores.own, pickup_id).await? else { return Ok(Answer::Done) };
-        let Some(voice) = self.voice(&pickup)? else { return Ok(Answer::Done) };
         if pickup.state == State::Opened {
             return Ok(Answer::Done);
         }
+        let Some(voice) = self.voice(&pickup).await? else {
+            warn!(pickup = %pickup_id, "a receipt by link where no voice counts: dropped");
+            self.statement_refused(Statement::Opened, pickup_id, "no voice counts").await?;
+            return Ok(Answer::Done);
+        };
         let said = seal::verify_opened(
             &self.keyring,
             &voice,
@@ -455,14 +487,30 @@ impl Gateway {
         );
         if said.is_err() {
             warn!(pickup = %pickup_id, "a receipt without the reader's voice: dropped");
+            self.statement_refused(Statement::Opened, pickup_id, "not the reader's voice").await?;
             return Ok(Answer::Done);
         }
         let mut transaction = self.stores.own.begin().await?;
-        pickups::mark_opened(&mut transaction, pickup_id, self.clock.now()).await?;
+        if pickups::mark_opened(&mut transaction, pickup_id, self.clock.now()).await? {
+            let (letter, reader) = (pickup.letter_id, &pickup.reader);
+            let opened = Event::Opened { pickup: pickup_id, letter, reader, proof: Proof::Voice };
+            audit::record(&mut transaction, opened, self.clock.now()).await?;
+        }
         transaction.commit().await?;
         info!(pickup = %pickup_id, "opened");
         self.stores.own.forget_deleted().await?;
         Ok(Answer::Done)
+    }
+
+    /// What was said in a reader's name and isn't believed changes nothing, and is remembered.
+    pub(crate) async fn statement_refused(
+        &self,
+        statement: Statement,
+        pickup: PickupId,
+        why: &'static str,
+    ) -> Result<(), StoreError> {
+        let refused = Event::StatementRefused { statement, pickup: Some(pickup), account: None, why };
+        audit::record_alone(&self.stores.own, refused, self.clock.now()).await
     }
 
     /// Old answers and old codes are forgotten.

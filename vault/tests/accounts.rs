@@ -4,7 +4,7 @@
 use sealpost_vault::accounts::{self, AccountRow, After};
 use sealpost_vault::db::{Db, Schema};
 use sealpost_vault::id::{AccountId, ContentId, ConversationId, LetterId, PickupId};
-use sealpost_vault::letters::{self, NewContent, NewLetter, NewPickup};
+use sealpost_vault::letters::{self, NewContent, NewLetter, NewPickup, NewWay};
 use sealpost_vault::{BlobStore, Identity};
 
 const NOW: i64 = 5_000;
@@ -55,8 +55,10 @@ impl Vault {
                 pickup_id,
                 reader: identity(reader),
                 organisation: "AB".into(),
-                share: *b"share-of-the-server-0123456789ab",
-                key_packet: b"skesk-of-the-link".to_vec(),
+                way: NewWay::Link {
+                    share: *b"share-of-the-server-0123456789ab",
+                    key_packet: b"skesk-of-the-link".to_vec(),
+                },
             }],
         };
         let content = NewContent {

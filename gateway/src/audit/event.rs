@@ -80,7 +80,6 @@ pub enum Event<'a> {
     /// The notification could not be delivered; the sender is told.
     NotificationReturned {
         pickup: PickupId,
-        reader: &'a Identity,
     },
     /// A code was mailed. `code` names the errand, not the digits.
     CodeMailed {
@@ -199,6 +198,12 @@ pub enum Event<'a> {
         key: &'static str,
         fingerprint: &'a str,
     },
+    /// The gateway's own store was used with keys of this generation for the first time.
+    KeysTakenUp {
+        generation: u64,
+    },
+    /// The organisation's primary key was taken out into a file.
+    PrimaryDetached,
     KeysBackedUp,
     KeysRestored,
 
@@ -317,5 +322,4 @@ pub enum Order {
     Retry,
     Hold,
     Release,
-    Delete,
 }

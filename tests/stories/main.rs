@@ -37,6 +37,7 @@ mod broken_portal;
 mod crashes;
 mod encryption;
 mod endings;
+mod keys;
 mod links;
 mod main_job;
 mod relaying;

@@ -38,6 +38,7 @@ mod broken_portal;
 mod crashes;
 mod encryption;
 mod endings;
+mod keys;
 mod links;
 mod main_job;
 mod relaying;

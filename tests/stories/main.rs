@@ -39,6 +39,7 @@ mod encryption;
 mod endings;
 mod links;
 mod main_job;
+mod organisation_keys;
 mod relaying;
 mod roles;
 mod trouble;

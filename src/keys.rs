@@ -1,6 +1,7 @@
 //! `sealpost keys`: the organisation's own keys, and the certificates of those that we write to.
 
 mod backup;
+mod certificates;
 mod passphrase;
 mod rotation;
 
@@ -34,6 +35,8 @@ pub struct KeysCommand {
 
 #[derive(Subcommand)]
 enum Action {
+    #[command(flatten)]
+    Certificates(certificates::Action),
     /// Change keys; what old ones sealed or signed stays good
     #[command(long_about = ROTATE)]
     Rotate {
@@ -145,6 +148,9 @@ impl KeysCommand {
             println!("{}", MasterKey::random().and_then(|key| key.written()).map_err(Failure::system)?.as_str());
             return Ok(());
         }
+        if let Action::Certificates(action) = &self.action {
+            return action.run(config).await;
+        }
         let configuration = Configuration::load(config)?;
         match self.action {
             Action::Rotate { keys, primary, passphrase } => {
@@ -168,7 +174,7 @@ impl KeysCommand {
                 Ok(())
             }
             Action::Upgrade => upgrade(&configuration),
-            Action::NewMaster => Ok(()),
+            Action::NewMaster | Action::Certificates(_) => Ok(()),
         }
     }
 }

@@ -242,6 +242,12 @@ impl Keyring {
         storage::open_kept(&self.0.root, kind, row, owner, kept)
     }
 
+    /// A name for what must not be readable in a store: the same each time, and nobody without the root finds out what it
+    /// stands for. With another root all names are others.
+    pub(crate) fn blind(&self, label: &str, fields: &[&[u8]]) -> Result<[u8; 32], KeyringError> {
+        storage::blind(&self.0.root, label, fields)
+    }
+
     /// Seals a spooled message: it opens only as the message with this id.
     pub fn spool_seal(&self, id: &QueueId, plain: Vec<u8>) -> Result<Vec<u8>, KeyringError> {
         storage::spool_seal(&self.0.spool, id, plain)

@@ -164,7 +164,7 @@ impl Gateway {
             return Ok(false);
         }
         let pinned = pins::current(&self.stores.own, &self.keyring, &pickup.reader).await?.is_some();
-        let link = self.kept_link(pickup)?.filter(|_| !pinned);
+        let link = if pinned { None } else { self.kept_link(pickup)? };
         if link.is_none() && !pinned {
             return Ok(false);
         }

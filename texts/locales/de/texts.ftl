@@ -101,6 +101,7 @@ mail-expired-next = Wenn sie noch wichtig ist, senden Sie sie noch einmal oder e
 mail-straight-intro = { $sender } hat Ihnen geschrieben. Die Nachricht ist vertraulich und steht deshalb nicht in dieser E-Mail: Sie öffnen sie in Ihrem Konto im Portal von { $organisation }.
 mail-straight-button = Anmelden und Nachricht öffnen
 mail-straight-link-title = Melden Sie sich an und öffnen Sie die Nachricht:
+mail-straight-full = Funktioniert die Schaltfläche nicht, kopieren Sie den ganzen Link in die Adresszeile Ihres Browsers:
 mail-straight-forgotten = Sie brauchen die Passphrase Ihres Kontos. Haben Sie sie vergessen, halten Sie Ihren Wiederherstellungscode bereit: Das Portal zeigt Ihnen den Weg zurück.
 mail-straight-call = Rufen Sie { $organisation } im Zweifel unter der Nummer an, die Sie schon kennen, aus einem Brief oder von einem früheren Besuch. Niemand dort wird Sie nach Ihrer Passphrase fragen.
 

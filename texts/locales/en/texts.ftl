@@ -101,6 +101,7 @@ mail-expired-next = If it still matters, send it again or reach the recipient in
 mail-straight-intro = { $sender } has written to you. The message is confidential, so it isn’t in this mail: you open it in your account on the portal of { $organisation }.
 mail-straight-button = Sign in and open the message
 mail-straight-link-title = Sign in and open the message:
+mail-straight-full = If the button doesn’t work, copy the whole link into your browser’s address bar:
 mail-straight-forgotten = You need the passphrase of your account. If you have forgotten it, keep your recovery code ready: the portal shows you the way back.
 mail-straight-call = If in doubt, call { $organisation } at the number that you already know, from a letter or an earlier visit. Nobody there will ask you for your passphrase.
 

@@ -189,7 +189,7 @@ fn account_files() {
         ("ways to nothing", way.repeat(2), Err(Truncated)),
         ("something behind it", [file(2), vec![0]].concat(), Err(Trailing)),
         ("a way behind it", [file(2), way.clone()].concat(), Err(Trailing)),
-        ("two contents", [file(2), data.clone()].concat(), Err(Trailing)),
+        ("two contents", [file(2), packet(18, &seipd(2, 9, 3, 12, 1000))].concat(), Err(Trailing)),
         ("a way that takes a while", [laborious, data.clone()].concat(), Err(Algorithm)),
         ("a key packet to a certificate", [packet(1, &[6; 100]), data.clone()].concat(), Err(Kind)),
         ("padding in front", [packet(21, &[6; 100]), file(1)].concat(), Err(Kind)),

@@ -9,6 +9,7 @@ mod demo;
 mod doors;
 mod exit;
 mod init;
+mod keys;
 mod letters;
 mod logging;
 mod parts;
@@ -78,6 +79,8 @@ enum Command {
     Letters(letters::LettersCommand),
     /// What happened: verify that the audit is whole, and export it
     Audit(audit::AuditCommand),
+    /// Look after keys: the organisation's own, and OpenPGP certificates of recipients
+    Keys(keys::KeysCommand),
     /// Check configuration, policy, certificates and keys, and say what is wrong; starts nothing
     CheckConfig,
 }
@@ -106,7 +109,8 @@ fn obey(command: Command, config: &Path) -> Result<(), Failure> {
         Command::Queue(queue) => on_runtime(queue.run(config)),
         Command::Letters(letters) => on_runtime(letters.run(config)),
         Command::Audit(audit) => on_runtime(audit.run(config)),
-        Command::CheckConfig => check_config::run(config),
+        Command::Keys(keys) => on_runtime(keys.run(config)),
+        Command::CheckConfig => on_runtime(check_config::run(config)),
     }
 }
 

@@ -34,6 +34,20 @@ pub async fn stores(configuration: &Configuration) -> Result<Stores, Failure> {
     Ok(Stores { vault, vault_blobs: configuration.vault_blobs()?, own, own_blobs: configuration.gateway_blobs()? })
 }
 
+/// Connects the gateway's own store alone, and brings its schema up to date.
+pub async fn own_store(configuration: &Configuration) -> Result<Db, Failure> {
+    if configuration.is_portals_alone() {
+        return Err(Failure::configuration(format!(
+            "{}: this machine is a portal's alone; certificates are looked after where the gateway runs",
+            configuration.path().display()
+        )));
+    }
+    private_directory(&configuration.gateway_directory())?;
+    let own = Db::connect(&configuration.gateway_url(), Schema::Gateway).await?;
+    own.migrate().await?;
+    Ok(own)
+}
+
 /// A directory that only its owner can enter.
 pub fn private_directory(path: &std::path::Path) -> Result<(), Failure> {
     use std::os::unix::fs::DirBuilderExt;
@@ -44,11 +58,23 @@ pub fn private_directory(path: &std::path::Path) -> Result<(), Failure> {
         .map_err(|cause| Failure::system(format!("{}: {cause}", path.display())))
 }
 
+/// The gateway's own store, not migrated; `None` where there is none yet, which isn't made.
+pub async fn own_store_if_there(configuration: &Configuration) -> Result<Option<Db>, Failure> {
+    let url = configuration.gateway_url();
+    if let Some(file) = url.strip_prefix("sqlite:")
+        && !std::path::Path::new(file).exists()
+    {
+        return Ok(None);
+    }
+    Ok(Some(Db::connect(&url, Schema::Gateway).await?))
+}
+
 /// The gateway with everything that it holds.
 pub async fn gateway(configuration: &Configuration, clock: Clock) -> Result<(Gateway, Queue), Failure> {
     let keyring = Arc::new(configuration.keyring()?);
     let policy = configuration.policy()?;
     let stores = stores(configuration).await?;
+    keyring.take_up(&stores.own, clock.now()).await?;
     let queue = Queue::new(stores.own.clone(), stores.own_blobs.clone(), Arc::clone(&keyring), clock.clone());
     let ringer = Ringer::new(&stores.vault, &configuration.vault_directory(), Door::Portal);
     let gateway = Gateway::new(

@@ -83,6 +83,15 @@ pub async fn publish_certificate(db: &Db, fingerprint: &str, certificate: &[u8],
     Ok(())
 }
 
+/// The organisation's certificate with this fingerprint.
+pub async fn certificate(db: &Db, fingerprint: &str) -> Result<Option<Vec<u8>>, StoreError> {
+    let row: Option<(Vec<u8>,)> = sqlx::query_as("select certificate from organisation where fingerprint = $1")
+        .bind(fingerprint)
+        .fetch_optional(db.reader())
+        .await?;
+    Ok(row.map(|(certificate,)| certificate))
+}
+
 /// Stores a sealed message with its letters and pickups (writer: gateway).
 /// What an earlier attempt at the same content left is replaced.
 pub async fn store(db: &Db, blobs: &BlobStore, content: NewContent) -> Result<(), StoreError> {

@@ -396,14 +396,15 @@ pub async fn mark_released(
     Ok(())
 }
 
-/// The reader's browser proved that it opened the letter: the link can't be sent again from now on.
+/// The reader's browser proved that it opened the letter: the link can't be sent again from now on. False where it had done
+/// so before, or the pickup has ended.
 pub async fn mark_opened(
     transaction: &mut Transaction<'static, Any>,
     pickup_id: PickupId,
     now: Time,
-) -> Result<(), StoreError> {
+) -> Result<bool, StoreError> {
     let nothing: &[u8] = &[];
-    sqlx::query(
+    let done = sqlx::query(
         "update pickups set state = 'opened', opened_at = $1, kept_link = $2
          where pickup_id = $3 and state in ('notified', 'undelivered', 'released')",
     )
@@ -412,7 +413,7 @@ pub async fn mark_opened(
     .bind(pickup_id.to_string())
     .execute(&mut **transaction)
     .await?;
-    Ok(())
+    Ok(done.rows_affected() == 1)
 }
 
 /// The reader is enrolled: links can't be sent again, and no voice counts any more. Of all of the reader's pickups.

@@ -256,6 +256,18 @@ pub async fn released(db: &Db, pickup_id: PickupId, now: Time) -> Result<Option<
     }))
 }
 
+/// What the link's way of a pickup has in the vault: share and key packet. `None` where one is missing or of no size that it
+/// can have (reader: gateway, which believes neither).
+pub async fn link_halves(db: &Db, pickup_id: PickupId) -> Result<Option<(Vec<u8>, Vec<u8>)>, StoreError> {
+    Ok(sqlx::query_as(
+        "select s.share, k.packet from shares s join key_packets k on k.pickup_id = s.pickup_id
+         where s.pickup_id = $1 and length(s.share) = 32 and length(k.packet) <= 1024",
+    )
+    .bind(pickup_id.to_string())
+    .fetch_optional(db.reader())
+    .await?)
+}
+
 /// One part of a pickup's letter.
 pub async fn part(
     db: &Db,

@@ -180,9 +180,8 @@ pub(crate) async fn reset(
     let counter = pinned.counter.saturating_add(1);
     let claim =
         Claim { reader: &pinned.reader, fingerprint: &[], certificate: &[], counter, at: now, state: State::Reset };
-    let vouch = keyring
-        .vouch(&claim.bytes()?)
-        .map_err(|_| StoreError::Corrupt("an organisation's key that doesn't sign"))?;
+    let vouch =
+        keyring.vouch(&claim.bytes()?).map_err(|_| StoreError::Corrupt("an organisation's key that doesn't sign"))?;
     let nothing: &[u8] = &[];
     let done = sqlx::query(
         "update pins set state = 'reset', counter = $1, fingerprint = '', certificate = $2, vouch = $3, vouched_at = $4

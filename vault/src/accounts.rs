@@ -180,11 +180,7 @@ pub async fn end_link_way(db: &Db, pickup_id: PickupId) -> Result<(), StoreError
 }
 
 /// The account's key for a letter, of a size that it can have (reader: gateway, which believes nothing of it).
-pub async fn account_key(
-    db: &Db,
-    pickup_id: PickupId,
-    account_id: AccountId,
-) -> Result<Option<Vec<u8>>, StoreError> {
+pub async fn account_key(db: &Db, pickup_id: PickupId, account_id: AccountId) -> Result<Option<Vec<u8>>, StoreError> {
     let row: Option<(Vec<u8>,)> = sqlx::query_as(
         "select packet from account_keys where pickup_id = $1 and account_id = $2 and length(packet) <= 1024",
     )

@@ -144,7 +144,8 @@ impl Gateway {
         }
         let mut keys: Vec<(PickupId, Vec<u8>)> = Vec::with_capacity(request.keys.len());
         for WrappedKey { pickup: of, packet } in &request.keys {
-            let Some(found) = pickups::find(&self.stores.own, *of).await?.filter(|of| of.reader == pickup.reader) else {
+            let Some(found) = pickups::find(&self.stores.own, *of).await?.filter(|of| of.reader == pickup.reader)
+            else {
                 return Ok(Judged::Refused("a key packet for somebody else's letter"));
             };
             if !certificate.is_named_in(&packet.0) {
@@ -272,7 +273,9 @@ impl Gateway {
             let Some(link) = self.kept_link(&pickup)? else { continue };
             match letters::link_halves(&self.stores.vault, pickup.pickup_id).await? {
                 Some((share, key_packet)) => pending.push((pickup, link, share, key_packet)),
-                None => warn!(pickup = %pickup.pickup_id, "the vault lacks share or key packet: the letter stays with its link"),
+                None => {
+                    warn!(pickup = %pickup.pickup_id, "the vault lacks share or key packet: the letter stays with its link")
+                }
             }
         }
         if pending.is_empty() {

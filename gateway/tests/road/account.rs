@@ -14,7 +14,7 @@ use opaque_ke::{
 use ring::rand::SecureRandom;
 use sealpost_vault::derive::{ctx, sha256};
 use sealpost_vault::errands::{Answer, Bytes, Errand, Registration};
-use sealpost_vault::id::{AccountId, ErrandId, random};
+use sealpost_vault::id::{AccountId, ErrandId, PickupId, random};
 use sequoia_openpgp::cert::CertBuilder;
 use sequoia_openpgp::crypto::{S2K, SessionKey};
 use sequoia_openpgp::packet::signature::SignatureBuilder;
@@ -23,7 +23,7 @@ use sequoia_openpgp::serialize::SerializeInto;
 use sequoia_openpgp::types::{AEADAlgorithm, HashAlgorithm, KeyFlags, SignatureType, SymmetricAlgorithm};
 use sequoia_openpgp::{Cert, Packet, Profile};
 
-use crate::bench::{Road, START};
+use crate::bench::{Road, SENDER, START, marked};
 use crate::openpgp;
 use crate::reader::Reader;
 
@@ -142,6 +142,14 @@ pub struct Account {
     pub changes: i64,
 }
 
+/// A letter for an enrolled reader: its notification carries no secret.
+pub async fn straight_letter(road: &Road, address: &str) -> PickupId {
+    road.send(SENDER, &[address], &marked(address)).await;
+    let mails = road.deliver().await;
+    let [notification] = mails.as_slice() else { panic!("not one mail: {mails:?}") };
+    notification.pickup.unwrap()
+}
+
 /// An account file: two ways to unlock, and something sealed.
 pub fn file() -> Vec<u8> {
     let key = SessionKey::new(32).unwrap();
@@ -186,13 +194,8 @@ impl Account {
         let recovery_proof = random::<32>().unwrap();
         let (file, recovery) = (file(), sha256(&recovery_proof));
         let fingerprint = certificate.fingerprint();
-        let said: [&[u8]; 5] = [
-            fingerprint.as_bytes(),
-            &sha256(&public),
-            &sha256(&file),
-            &sha256(&upload),
-            &sha256(&recovery),
-        ];
+        let said: [&[u8]; 5] =
+            [fingerprint.as_bytes(), &sha256(&public), &sha256(&file), &sha256(&upload), &sha256(&recovery)];
         let mac = reader.say(road, "say/enrol", &said);
         let answer = road
             .ask(&Errand::Enrol {

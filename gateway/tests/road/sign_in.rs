@@ -6,7 +6,7 @@ use sealpost_gateway::accounts::ACCOUNT_TAKES;
 use sealpost_vault::errands::{Answer, Bytes, Errand, Registration, Scope};
 use sealpost_vault::id::ErrandId;
 
-use crate::account::{Account, PASSPHRASE, SigningIn, register, registration_request, sign_in};
+use crate::account::{Account, PASSPHRASE, SigningIn, register, registration_request, sign_in, straight_letter};
 use crate::bench::Road;
 
 const HERE: &str = "198.51.100.0/24";
@@ -152,9 +152,9 @@ pub async fn strangers_lock_nobody_out_and_a_broken_portal_is_bounded(road: Road
     let answers = road.ask_all(&tries(NOBODY, 5, |n| format!("10.8.{n}.0/24"), Some(code))).await;
     assert_eq!(kinds(&answers), [("later", 5)].into());
     // A code that opens a letter of the same mailbox does too, and half an hour later none.
-    let letter = road.letter_to(&anna.address).await;
+    let letter = straight_letter(&road, &anna.address).await;
     let code = ErrandId::random().unwrap();
-    let scope = Scope::Pickup(letter.pickup);
+    let scope = Scope::Pickup(letter);
     road.ask_as(code, &Errand::Code { session: Bytes(vec![1; 32]), scope, language: "en".into() }).await;
     assert_eq!(sign_in(&road, &anna.address, PASSPHRASE, HERE, Some(code)).await, signed_in);
     road.pass(1_800);
@@ -178,8 +178,8 @@ pub async fn registrations_are_no_way_round_the_counter(road: Road) {
     // A first one is for a living letter of somebody without an account.
     let ben = road.letter_to("ben@home.example").await;
     register(&road, Registration::Enrol(ben.pickup), PASSPHRASE).await;
-    let again = road.letter_to(&anna.address).await;
-    let errand = Errand::Register { purpose: Registration::Enrol(again.pickup), request: registration_request() };
+    let again = straight_letter(&road, &anna.address).await;
+    let errand = Errand::Register { purpose: Registration::Enrol(again), request: registration_request() };
     assert_eq!(road.ask(&errand).await, Answer::Conflict);
     road.gateway.withdraw(sealpost_gateway::expiry::Withdrawal::Pickup(ben.pickup)).await.unwrap();
     let errand = Errand::Register { purpose: Registration::Enrol(ben.pickup), request: registration_request() };

@@ -1,6 +1,6 @@
 //! Ends of letters: a date that was printed is kept by a job; a letter that was sent to a wrong address is withdrawn at once.
 //!
-//! Destroying means: key packets, share and slip are deleted from the vault, the parts too when no other reader has them,
+//! Destroying means: key packets (the account's too), share and slip are deleted from the vault, the parts too when no other reader has them,
 //! kept secrets are deleted from the own store, and the write-ahead logs are truncated. Own store last: a crash in between
 //! destroys again.
 
@@ -16,10 +16,12 @@ use tracing::{error, info};
 use sealpost_vault::clock::Time;
 use sealpost_vault::db::StoreError;
 use sealpost_vault::id::{LetterId, PickupId};
-use sealpost_vault::letters;
+use sealpost_vault::{accounts, letters};
 
+use crate::audit::{self, Event, LetterRead};
 use crate::notify;
 use crate::pickups::{self, Pickup, State};
+use crate::pins;
 use crate::pipeline::{Gateway, PANICKED};
 use crate::queue::Undeliverable;
 use crate::returns::about;
@@ -118,10 +120,14 @@ impl Gateway {
         };
         self.destroy(pickup).await?;
         let mut transaction = self.stores.own.begin().await?;
-        if pickups::end(&mut transaction, pickup.pickup_id, State::Expired).await?
-            && let Some(report) = report
-        {
-            self.queue.insert(&mut transaction, report).await?;
+        if pickups::end(&mut transaction, pickup.pickup_id, State::Expired).await? {
+            let read = if unread { LetterRead::Unread } else { LetterRead::Opened };
+            let (letter, reader) = (pickup.letter_id, &pickup.reader);
+            let expired = Event::Expired { pickup: pickup.pickup_id, letter, reader, read };
+            audit::record(&mut transaction, expired, now).await?;
+            if let Some(report) = report {
+                self.queue.insert(&mut transaction, report).await?;
+            }
         }
         self.queue.withdraw_notifications(&mut transaction, pickup.pickup_id).await?;
         transaction.commit().await?;
@@ -150,6 +156,9 @@ impl Gateway {
             if pickups::end(&mut transaction, pickup.pickup_id, State::Withdrawn).await? {
                 count += 1;
                 info!(pickup = %pickup.pickup_id, letter = %pickup.letter_id, "withdrawn");
+                let (letter, reader) = (pickup.letter_id, &pickup.reader);
+                let withdrawn = Event::Withdrawn { pickup: pickup.pickup_id, letter, reader };
+                audit::record(&mut transaction, withdrawn, self.clock.now()).await?;
             }
             self.queue.withdraw_notifications(&mut transaction, pickup.pickup_id).await?;
         }
@@ -191,6 +200,21 @@ impl Gateway {
                 letters::destroy(&self.stores.vault, &self.stores.vault_blobs, letter).await?;
             }
         }
+        self.sweep_accounts(sealed_before).await
+    }
+
+    /// Accounts in the vault that no pin knows: an enrolment or a reset that a crash interrupted. They mean nothing.
+    async fn sweep_accounts(&self, written_before: Time) -> Result<(), StoreError> {
+        for account in accounts::older_than(&self.stores.vault, written_before).await? {
+            match pins::of_account(&self.stores.own, &self.keyring, account).await {
+                Ok(Some(_)) => {}
+                Ok(None) => {
+                    info!(%account, "swept from the vault: no address is pinned to it");
+                    accounts::delete_account(&self.stores.vault, account).await?;
+                }
+                Err(cause) => error!(%account, %cause, "its pin can't be judged: it stays"),
+            }
+        }
         Ok(())
     }
 }
@@ -204,6 +228,7 @@ impl Undeliverable for Gateway {
     ) -> Result<(), StoreError> {
         let Some(pickup) = pickups::find_within(transaction, pickup_id).await? else { return Ok(()) };
         if pickups::mark_undelivered(transaction, pickup_id).await? {
+            audit::record(transaction, Event::NotificationReturned { pickup: pickup_id }, self.clock.now()).await?;
             let report = self.queue.place(self.undelivered_report(&pickup, reply)?).await?;
             self.queue.insert(transaction, report).await?;
         }

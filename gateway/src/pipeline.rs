@@ -28,6 +28,7 @@ use sealpost_vault::db::{Db, StoreError};
 use sealpost_vault::id::{PickupId, QueueId, Token};
 
 use crate::addresses::{Own, ReplyDomain};
+use crate::audit::{self, Event};
 use crate::conversations::{self, Conversation};
 use crate::envelope::ReversePath;
 use crate::keyring::Keyring;
@@ -201,7 +202,14 @@ impl Gateway {
                             }
                             Decision::Hold { recipient: recipient.clone(), rule: judgement.rule }
                         }
-                        Treatment::Reject => return Err(Rejection::POLICY),
+                        Treatment::Reject => {
+                            let message = parsed.received.queue_id;
+                            let rule = judgement.rule.as_str();
+                            let refused = Event::RefusedByPolicy { message, from: from.address(), recipient, rule };
+                            let recorded = audit::record_alone(&self.stores.own, refused, self.clock.now()).await;
+                            recorded.map_err(|cause| temporary(&cause))?;
+                            return Err(Rejection::POLICY);
+                        }
                     }
                 }
             });
@@ -317,6 +325,12 @@ impl Gateway {
             for (pickup_id, report) in undelivered.into_iter().zip(reports) {
                 // Another bounce may have been faster: the sender is told once.
                 if pickups::mark_undelivered(&mut transaction, pickup_id).await? {
+                    audit::record(
+                        &mut transaction,
+                        Event::NotificationReturned { pickup: pickup_id },
+                        self.clock.now(),
+                    )
+                    .await?;
                     self.queue.insert(&mut transaction, report).await?;
                 }
             }

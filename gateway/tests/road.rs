@@ -8,6 +8,8 @@
 
 #[path = "road/account.rs"]
 mod account;
+#[path = "road/audit.rs"]
+mod audit;
 #[path = "road/bench.rs"]
 mod bench;
 #[path = "road/circles.rs"]
@@ -18,6 +20,8 @@ mod codes;
 mod conversations;
 #[path = "road/endings.rs"]
 mod endings;
+#[path = "road/enrolment.rs"]
+mod enrolment;
 #[path = "road/interrupted.rs"]
 mod interrupted;
 #[path = "road/mail.rs"]
@@ -26,6 +30,8 @@ mod mail;
 mod messages;
 #[path = "road/openpgp.rs"]
 mod openpgp;
+#[path = "road/passphrase.rs"]
+mod passphrase;
 #[path = "support/postgres.rs"]
 mod postgres;
 #[path = "road/reader.rs"]
@@ -42,6 +48,8 @@ mod resending;
 mod returns;
 #[path = "road/sign_in.rs"]
 mod sign_in;
+#[path = "road/straight.rs"]
+mod straight;
 
 macro_rules! scenarios {
     ($($room:ident: $($name:ident),+ $(,)?;)+) => {
@@ -67,6 +75,10 @@ macro_rules! scenarios {
 }
 
 scenarios! {
+    audit:
+        a_letters_life_is_recorded_in_order_and_without_content,
+        an_administrators_orders_are_recorded,
+        nothing_changes_without_its_record;
     endings:
         an_unread_letter_ends_at_its_date_and_its_sender_is_told,
         an_opened_letter_ends_silently,
@@ -128,10 +140,32 @@ scenarios! {
         a_sign_in_that_began_before_the_change_ends_nowhere,
         who_died_between_the_stores_locks_nobody_out,
         a_recovery_code_needs_a_mailed_one,
-        codes_for_accounts_go_to_enrolled_mailboxes_only;
+        codes_for_accounts_go_to_enrolled_mailboxes_only,
+        a_reset_account_is_nobodys_and_its_address_can_enrol_anew;
     returns:
         a_report_of_a_failure_marks_the_letter_and_tells_the_sender,
         delays_and_chatter_change_nothing,
         a_refused_notification_is_told_once_and_without_the_link,
         a_returned_notification_of_a_read_letter_changes_nothing;
+    enrolment:
+        a_reader_enrols_and_those_concerned_are_told,
+        what_a_portal_exchanges_is_not_believed,
+        of_two_at_once_one_counts,
+        asked_again_after_a_crash_nothing_happens_twice,
+        what_a_crash_leaves_in_the_vault_counts_nothing,
+        a_registration_is_good_for_an_hour_and_the_letter_must_live,
+        letters_whose_link_is_kept_are_taken_along,
+        garbage_instead_of_a_key_packet_destroys_nothing,
+        a_withheld_key_packet_keeps_the_link,
+        from_the_pin_on_only_signatures_count;
+    straight:
+        the_next_letter_needs_no_link,
+        links_and_accounts_share_one_ciphertext,
+        not_enrolled_is_nothing_a_portal_can_claim,
+        a_damaged_pin_keeps_mail_waiting,
+        notifications_without_a_secret_are_sent_again_until_the_letter_was_opened,
+        codes_are_minted_for_letters_of_accounts_too,
+        an_end_destroys_what_the_account_opens,
+        a_signed_reply_says_so,
+        enrolled_while_a_letter_was_sealed;
 }

@@ -80,7 +80,6 @@ pub enum Event<'a> {
     /// The notification could not be delivered; the sender is told.
     NotificationReturned {
         pickup: PickupId,
-        reader: &'a Identity,
     },
     /// A code was mailed. `code` names the errand, not the digits.
     CodeMailed {
@@ -317,5 +316,4 @@ pub enum Order {
     Retry,
     Hold,
     Release,
-    Delete,
 }

@@ -5,8 +5,8 @@ use sealpost_vault::derive::{code_hash, sha256};
 use sealpost_vault::errands::{Answer, Bytes, Errand, Registration, Scope};
 use sealpost_vault::id::{AccountId, ErrandId};
 
-use crate::account::{Account, PASSPHRASE, file, register};
 use crate::bench::Road;
+use crate::passphrase::{Account, PASSPHRASE, file, register};
 
 const NEW: &str = "eleven brown otters swim";
 
@@ -69,7 +69,7 @@ pub async fn another_passphrase_takes_the_place_of_the_first(road: Road) {
         assert_eq!(road.ask(&changed).await, Answer::Refused);
     }
     let stranger = Account {
-        certificate: crate::account::certificate(&anna.address),
+        certificate: crate::passphrase::certificate(&anna.address),
         ..Account::of(&road, "ben@home.example").await
     };
     let forged =
@@ -117,7 +117,7 @@ fn recover(anna: &Account, code: ErrandId, proof: &[u8]) -> Errand {
 
 pub async fn a_sign_in_that_began_before_the_change_ends_nowhere(road: Road) {
     let anna = Account::of(&road, "anna@home.example").await;
-    let browser = crate::account::SigningIn::new(&anna.address, PASSPHRASE);
+    let browser = crate::passphrase::SigningIn::new(&anna.address, PASSPHRASE);
     let begun = ErrandId::random().unwrap();
     let Answer::SignIn { response } = road.ask_as(begun, &browser.errand("p", None)).await else { panic!() };
     let (_, upload) = register(&road, Registration::Change(anna.account), NEW).await;
@@ -275,4 +275,60 @@ pub async fn codes_for_accounts_go_to_enrolled_mailboxes_only(road: Road) {
         road.ask(&code_for(40 + n, &anna.address)).await;
     }
     assert_eq!(road.deliver().await.len(), 6);
+}
+
+pub async fn a_reset_account_is_nobodys_and_its_address_can_enrol_anew(road: Road) {
+    use sealpost_gateway::accounts::Reset;
+    let anna = Account::of(&road, "anna@home.example").await;
+    Account::of(&road, "ben@home.example").await;
+    let address = "Anna@home.example".parse().unwrap();
+    let code = ErrandId::random().unwrap();
+    road.ask_as(code, &code_for(1, &anna.address)).await;
+    road.deliver().await;
+    let nobody = "nobody@home.example".parse().unwrap();
+    assert_eq!(road.gateway.reset_account(&nobody).await.unwrap(), Reset::NeverEnrolled);
+    assert_eq!(road.gateway.reset_account(&address).await.unwrap(), Reset::Done);
+    assert_eq!(road.gateway.reset_account(&address).await.unwrap(), Reset::WasDone);
+    // Reader and sender are told, once.
+    let mut told: Vec<_> = road.deliver().await.into_iter().flat_map(|mail| mail.recipients).collect();
+    told.sort();
+    assert_eq!(told, ["anna@home.example", crate::bench::SENDER]);
+    assert_eq!(road.recorded("account-reset").await.len(), 1);
+    // Nothing of it signs in, recovers, changes or gets codes.
+    assert!(accounts::account(&road.stores.vault, anna.account).await.unwrap().is_none());
+    assert!(!anna.signs_in(&road, PASSPHRASE).await);
+    assert_eq!(road.ask(&recover(&anna, code, &anna.recovery_proof)).await, Answer::Refused);
+    let request = crate::passphrase::registration_request();
+    let errand = Errand::Register { purpose: Registration::Change(anna.account), request };
+    assert_eq!(road.ask(&errand).await, Answer::Refused);
+    road.ask(&code_for(2, &anna.address)).await;
+    assert!(road.queued().await.is_empty());
+    let shown =
+        road.gateway.account_of(&"anna@home.example".parse::<sealpost_vault::EmailAddress>().unwrap().identity());
+    let shown = shown.await.unwrap().unwrap();
+    assert_eq!((shown.state.as_str(), shown.counter, shown.fingerprint.as_str()), ("reset", 2, ""));
+    // The vault's rows came back from a backup, or were left by a crash: asked again, they go.
+    let left = accounts::AccountRow {
+        account_id: anna.account,
+        reader: sealpost_vault::Identity::from_stored(anna.address.clone()),
+        organisation: String::new(),
+        fingerprint: String::new(),
+        certificate: vec![],
+        counter: 1,
+        vouched_at: 0,
+        vouch: vec![],
+        file: vec![],
+        changes: 0,
+        changed_at: 0,
+    };
+    accounts::store_account(&road.stores.vault, &left).await.unwrap();
+    assert_eq!(road.gateway.reset_account(&address).await.unwrap(), Reset::WasDone);
+    assert!(accounts::account(&road.stores.vault, anna.account).await.unwrap().is_none());
+    // The next letter has a link, and leads to another account.
+    let again = Account::of(&road, "anna@home.example").await;
+    assert_ne!(again.account, anna.account);
+    assert!(again.signs_in(&road, PASSPHRASE).await);
+    let listed = road.gateway.accounts(10).await.unwrap();
+    let shown: Vec<_> = listed.iter().map(|a| (a.reader.as_str(), a.state.as_str(), a.counter)).collect();
+    assert_eq!(shown, [("anna@home.example", "enrolled", 3), ("ben@home.example", "enrolled", 1)]);
 }

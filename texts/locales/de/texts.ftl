@@ -110,6 +110,11 @@ mail-account-made-subject = Ihr Konto im Portal von { $organisation }
 mail-account-made-title = Sie haben jetzt ein Konto
 mail-account-made-intro = Am { $date } wurde für { $reader } im Portal von { $organisation } ein Konto angelegt, mit einem eigenen Schlüssel. Von jetzt an werden Nachrichten an Sie so versiegelt, dass nur dieses Konto sie öffnet.
 mail-account-made-next = Waren Sie das nicht, hat jemand anderes Zugang zu Ihrem Postfach. Rufen Sie { $organisation } unter der Nummer an, die Sie schon kennen, oder schreiben Sie an { $contact }: Das Konto kann zurückgesetzt werden.
+mail-account-ended-subject = Ihr Konto auf dem Portal von { $organisation } wurde zurückgesetzt
+mail-account-ended-title = Ihr Konto wurde zurückgesetzt
+mail-account-ended-intro = Am { $date } hat die Administration von { $organisation } das Konto von { $reader } zurückgesetzt. Was nur für seinen Schlüssel versiegelt war, lässt sich nicht mehr öffnen; neue Nachrichten kommen wieder mit einem Link.
+mail-account-ended-next = Mit der nächsten Nachricht können Sie ein neues Konto anlegen. Wenn Sie darum nicht gebeten haben, rufen Sie { $organisation } unter der Nummer an, die Sie schon kennen, oder schreiben Sie an { $contact }.
+
 mail-account-enrolled-subject = { $reader } hat jetzt ein Konto
 mail-account-enrolled-title = Ihr Empfänger hat jetzt ein Konto
 mail-account-enrolled-intro = { $reader }, dem Sie geschrieben haben, hat am { $date } im Portal von { $organisation } ein Konto angelegt, mit einem eigenen Schlüssel. Von jetzt an werden Ihre Nachrichten an diesen Empfänger für diesen Schlüssel versiegelt.

@@ -75,7 +75,7 @@ export class Account {
 
   /** States that passphrase or recovery code change; `recovery` is the hash of its proof, or empty where the code stays. */
   async change(file: Bytes, upload: Bytes, recovery: Bytes, changes: number): Promise<Bytes> {
-    const fields = [await sha256(file), await sha256(upload), recovery, eightBytes(changes)];
+    const fields = [await sha256(file), await sha256(upload), await sha256(recovery), eightBytes(changes)];
     return this.key.sign(ctx('say/change', this.id, utf8(this.reader), this.organisation, ...fields));
   }
 

@@ -69,8 +69,8 @@ export async function enrolReader(
   for (const each of [by, ...others].slice(0, MOST_KEYS)) {
     keys.push({ pickup: each.pickup, packet: await key.wrap(each.letter.key) });
   }
-  const hashes = [await sha256(key.certificate), await sha256(file), await sha256(fromBase64url(upload))];
-  const mac = await letter.state('enrol', key.fingerprint, ...hashes, proof);
+  const hashes = [await sha256(key.certificate), await sha256(file), await sha256(fromBase64url(upload)), await sha256(proof)];
+  const mac = await letter.state('enrol', key.fingerprint, ...hashes);
 
   stage('confirming');
   // The account may exist from here on, even where the answer gets lost.

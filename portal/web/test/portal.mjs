@@ -186,7 +186,7 @@ export class Portal {
     const [certificate, file, upload, recovery] = [given.certificate, given.file, given.upload, given.recovery].map(from64);
     const key = await openpgp.readKey({ binaryKey: certificate });
     const fingerprint = new Uint8Array(Buffer.from(key.getFingerprint(), 'hex'));
-    const mac = row.sample.say('enrol', fingerprint, sha256(certificate), sha256(file), sha256(upload), recovery);
+    const mac = row.sample.say('enrol', fingerprint, sha256(certificate), sha256(file), sha256(upload), sha256(recovery));
     let state = this.accounts.has(row.reader) ? 'conflict' : 'enrolled';
     accountPackets(file);
     if (b64(mac) !== given.mac || key.users[0].userID.userID !== row.reader || recovery.length !== 32 || JSON.stringify(given).length > 16_384) state = 'refused';
@@ -255,7 +255,7 @@ export class Portal {
     const [file, upload, recovery] = [given.file, given.upload, given.recovery].map(from64);
     accountPackets(file);
     const said = ctx(
-      'say/change', idBytes(account.id), bytes(account.reader), this.org.fingerprint, sha256(file), sha256(upload), recovery, eight(account.changes),
+      'say/change', idBytes(account.id), bytes(account.reader), this.org.fingerprint, sha256(file), sha256(upload), sha256(recovery), eight(account.changes),
     );
     if (!(await signedBy(account.certificate, said, from64(given.signature)))) return WRONG;
     Object.assign(account, { file, record: given.upload, changes: account.changes + 1 });

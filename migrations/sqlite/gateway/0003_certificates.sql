@@ -1,0 +1,19 @@
+-- Certificates of recipients: public keys and what their owners signed, nothing else. source: where it came from ('import').
+-- changes counts up with every merge, so that two at once can't lose a revocation.
+create table certificates (
+    fingerprint text primary key,
+    certificate blob not null,
+    source text not null,
+    imported_at integer not null,
+    changes integer not null
+) strict;
+
+-- Every address that a User ID of a certificate names. admitted: 1 where mail to this address may be encrypted to it, if the
+-- certificate passes its checks; 0 where it may not, and is only known.
+create table certificate_addresses (
+    address text not null,
+    fingerprint text not null references certificates (fingerprint) on delete cascade,
+    admitted integer not null,
+    primary key (address, fingerprint)
+) strict;
+create index certificate_addresses_fingerprint on certificate_addresses (fingerprint);

@@ -71,8 +71,8 @@ fn wrap(
 ) -> Result<Vec<u8>, PgpMimeError> {
     let mail = fields::Mail::read(message, &boundary()?)?;
     let boundary = boundary()?;
-    // Base64 with line endings takes 66 octets for 48.
-    let room = message.len().saturating_mul(11).div_ceil(8);
+    // Base64 with line endings takes 66 octets for 48, and there is a tag for each chunk.
+    let room = message.len().saturating_mul(7).div_ceil(5);
     let mut out = Vec::with_capacity(room.saturating_add(mail.outside.len()).saturating_add(8192));
     out.extend_from_slice(trace.as_bytes());
     out.extend_from_slice(&mail.outside);

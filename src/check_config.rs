@@ -2,8 +2,6 @@
 
 use std::path::Path;
 
-use sealpost_gateway::keyring::Keyring;
-
 use crate::configuration::Configuration;
 use crate::exit::Failure;
 use crate::tls;
@@ -24,7 +22,7 @@ pub fn run(config: &Path) -> Result<(), Failure> {
         std::fs::metadata(&configuration.organisation.logo)
             .map_err(|cause| Failure::configuration(format!("{}: {cause}", configuration.organisation.logo)))?;
     }
-    let keyring = Keyring::load(&configuration.keys.directory)?;
+    let keyring = configuration.keyring()?;
     println!("{}: fine", config.display());
     println!("organisation   {}", configuration.organisation.name);
     println!("certificate    {}", keyring.fingerprint_hex());

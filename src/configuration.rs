@@ -12,12 +12,15 @@ use serde::Deserialize;
 
 use sealpost_gateway::addresses::ReplyDomain;
 use sealpost_gateway::deliver::{Hops, NextHop, TlsMode};
+use sealpost_gateway::keyring::{Keyring, MasterSource};
 use sealpost_gateway::notify::Letterhead;
 use sealpost_gateway::policy::{Policy, PolicyError};
 use sealpost_texts::Organisation;
 use sealpost_vault::address::domain_of;
 use sealpost_vault::grants::Role;
 use sealpost_vault::{EmailAddress, blobs::BlobStore};
+
+use crate::exit::Failure;
 
 /// Why a configuration can't be used.
 #[derive(Debug, thiserror::Error)]
@@ -75,6 +78,9 @@ pub struct Store {
 #[serde(deny_unknown_fields, rename_all = "kebab-case")]
 pub struct Keys {
     pub directory: PathBuf,
+    /// Where the master key comes from; empty: a file beside the directory.
+    #[serde(default)]
+    pub master: String,
 }
 
 #[derive(Debug, Deserialize)]
@@ -219,6 +225,11 @@ impl Configuration {
         };
         resolve(&mut self.store.directory);
         resolve(&mut self.keys.directory);
+        if let MasterSource::File(path) = MasterSource::beside(&self.keys.directory)
+            && self.keys.master.is_empty()
+        {
+            self.keys.master = format!("file:{}", path.display());
+        }
         for path in [
             &mut self.smtp.certificate,
             &mut self.smtp.key,
@@ -268,6 +279,7 @@ impl Configuration {
                 return Err(wrong(format!("{name}.certificate and {name}.key go together")));
             }
         }
+        self.master()?;
         if self.letters.expire_days == 0 {
             return Err(wrong("letters.expire-days is 0: nobody could read a letter".to_owned()));
         }
@@ -313,6 +325,18 @@ impl Configuration {
             outside: self.next_hop("outside.next-hop", &self.outside.next_hop, self.outside.tls)?,
             hostname: self.smtp.hostname.clone(),
         })
+    }
+
+    /// Where the master key comes from.
+    pub fn master(&self) -> Result<MasterSource, ConfigurationError> {
+        let base = self.path.parent().unwrap_or(Path::new(""));
+        MasterSource::parse(&self.keys.master, base)
+            .map_err(|problem| ConfigurationError::Wrong { path: self.path.clone(), problem: problem.to_string() })
+    }
+
+    /// The keys.
+    pub fn keyring(&self) -> Result<Keyring, Failure> {
+        Ok(Keyring::load(&self.keys.directory, &self.master()?)?)
     }
 
     /// The policy: from its file, or the built-in one.

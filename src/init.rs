@@ -30,6 +30,7 @@ impl Init {
 pub fn make_keys(configuration: &Configuration) -> Result<Keyring, Failure> {
     Ok(Keyring::create(
         &configuration.keys.directory,
+        &configuration.master()?,
         &configuration.organisation.name,
         &configuration.mail.from.to_string(),
         Clock::system().now(),

@@ -3,7 +3,6 @@
 use std::sync::Arc;
 
 use sealpost_gateway::Gateway;
-use sealpost_gateway::keyring::Keyring;
 use sealpost_gateway::pipeline::Stores;
 use sealpost_gateway::queue::Queue;
 use sealpost_vault::bell::{Door, Ringer};
@@ -47,7 +46,7 @@ pub fn private_directory(path: &std::path::Path) -> Result<(), Failure> {
 
 /// The gateway with everything that it holds.
 pub async fn gateway(configuration: &Configuration, clock: Clock) -> Result<(Gateway, Queue), Failure> {
-    let keyring = Arc::new(Keyring::load(&configuration.keys.directory)?);
+    let keyring = Arc::new(configuration.keyring()?);
     let policy = configuration.policy()?;
     let stores = stores(configuration).await?;
     let queue = Queue::new(stores.own.clone(), stores.own_blobs.clone(), Arc::clone(&keyring), clock.clone());

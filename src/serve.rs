@@ -15,8 +15,6 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 use tracing::{error, info};
 
-use sealpost_gateway::keyring::Keyring;
-
 use crate::configuration::Configuration;
 use crate::doors::{self, Keeper};
 use crate::exit::Failure;
@@ -121,7 +119,7 @@ pub async fn both(
     opened: impl FnOnce(),
 ) -> Result<(), Failure> {
     // Refuses without keys before anything is started, and brings the schemas up to date in one process.
-    drop(Keyring::load(&configuration.keys.directory)?);
+    drop(configuration.keyring()?);
     configuration.policy()?;
     drop(parts::stores(configuration).await?);
     let (open, mut opening) = mpsc::channel(8);

@@ -17,7 +17,7 @@ use std::process::Command;
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD as B64;
 use ring::hmac;
-use sealpost_gateway::keyring::Keyring;
+use sealpost_gateway::keyring::{Keyring, MasterSource};
 use sealpost_gateway::seal::{
     LinkSecret, ReplyContext, Voice, data_packet, key_packet_by_password, key_packet_to_certificate, open_reply,
     verify_opened,
@@ -83,17 +83,22 @@ fn directory() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/vectors")
 }
 
-/// The vectors' keyring, with the modes that a repository doesn't keep.
+/// The vectors' keyring, with the modes that a repository doesn't keep, upgraded from the unencrypted format that the
+/// vectors publish.
 fn keyring() -> Keyring {
     let home = TempDir::new().unwrap();
-    fs::set_permissions(home.path(), Permissions::from_mode(0o700)).unwrap();
+    let keys = home.path().join("keyring");
+    fs::create_dir(&keys).unwrap();
+    fs::set_permissions(&keys, Permissions::from_mode(0o700)).unwrap();
     for entry in fs::read_dir(directory().join("keyring")).unwrap() {
         let entry = entry.unwrap();
-        let copy = home.path().join(entry.file_name());
+        let copy = keys.join(entry.file_name());
         fs::copy(entry.path(), &copy).unwrap();
         fs::set_permissions(copy, Permissions::from_mode(0o600)).unwrap();
     }
-    Keyring::load(home.path()).unwrap()
+    let master = MasterSource::beside(&keys);
+    Keyring::upgrade(&keys, &master, "Klinikum Beispiel", "post@klinik.example", 1_750_000_000).unwrap();
+    Keyring::load(&keys, &master).unwrap()
 }
 
 fn mac(key: &[u8], message: &[u8]) -> Vec<u8> {

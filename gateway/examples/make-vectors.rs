@@ -19,7 +19,7 @@ use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD as B64;
 use data_encoding::HEXLOWER;
 use ring::hmac;
-use sealpost_gateway::keyring::Keyring;
+use sealpost_gateway::keyring::{Keyring, MasterSource};
 use sealpost_gateway::message::{Mailbox, Part, PartKind, Prepared};
 use sealpost_gateway::seal::{SlipPlan, seal};
 use sealpost_vault::Identity;
@@ -43,7 +43,14 @@ const READER: &str = "anna.weber@home.example";
 fn main() {
     let target = std::env::args().nth(1).expect("name the directory for the vectors");
     let target = Path::new(&target);
-    let keyring = Keyring::create(&target.join("keyring"), "Klinikum Beispiel", "post@klinik.example", MADE).unwrap();
+    let keyring = Keyring::create(
+        &target.join("keyring"),
+        &MasterSource::beside(&target.join("keyring")),
+        "Klinikum Beispiel",
+        "post@klinik.example",
+        MADE,
+    )
+    .unwrap();
     let prepared = prepared();
     let plan = SlipPlan {
         letter_id: LetterId::random().unwrap(),

@@ -22,6 +22,9 @@ mod tls;
 mod transaction;
 mod wire;
 
+#[cfg(any(test, fuzzing))]
+pub(crate) mod fuzzing;
+
 #[cfg(test)]
 pub(crate) mod fake;
 #[cfg(test)]

@@ -42,6 +42,9 @@ pub mod returns;
 
 pub mod pipeline;
 
+#[cfg(any(test, fuzzing))]
+pub mod fuzzing;
+
 pub use envelope::{BodyType, Envelope, ReversePath};
 pub use pipeline::{Gateway, Settings};
 pub use rejection::Rejection;

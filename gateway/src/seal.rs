@@ -15,7 +15,7 @@ mod link;
 mod pickup;
 mod receipt;
 mod reply;
-mod shape;
+pub(crate) mod shape;
 mod slip;
 mod voice;
 

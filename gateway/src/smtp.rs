@@ -24,6 +24,9 @@ mod session;
 mod settings;
 mod wire;
 
+#[cfg(any(test, fuzzing))]
+pub(crate) mod fuzzing;
+
 use std::fmt;
 use std::net::IpAddr;
 

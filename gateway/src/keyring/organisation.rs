@@ -1,25 +1,30 @@
-//! The organisation's OpenPGP certificate: what readers trust, what slips are signed with, what replies are sealed to.
+//! The organisation's OpenPGP certificate: what readers trust, what slips and vouches are signed with, what replies are
+//! sealed to.
 //!
-//! Version 6: an Ed25519 primary that only certifies (so that it can go offline one day and subkeys can be changed
-//! without another fingerprint), an Ed25519 subkey that signs slips, an X25519 subkey that opens replies, one User ID.
-//! It never signs mail.
+//! Version 6: an Ed25519 primary that only certifies (so that it can go offline and subkeys can be changed without
+//! another fingerprint), Ed25519 subkeys that sign, X25519 subkeys that open replies, one User ID. It never signs mail.
 //!
 //! Standards: RFC 9580.
 
-use std::time::{Duration, SystemTime, UNIX_EPOCH};
+use std::time::SystemTime;
 
 use sealpost_vault::Time;
-use sequoia_openpgp::cert::{Cert, CertBuilder, CipherSuite};
+use sequoia_openpgp::cert::Cert;
 use sequoia_openpgp::crypto::KeyPair;
-use sequoia_openpgp::packet::UserID;
+use sequoia_openpgp::packet::Signature;
+use sequoia_openpgp::packet::signature::SignatureBuilder;
 use sequoia_openpgp::parse::Parse;
 use sequoia_openpgp::policy::StandardPolicy;
 use sequoia_openpgp::serialize::SerializeInto;
-use sequoia_openpgp::types::KeyFlags;
-use sequoia_openpgp::{Fingerprint, Profile};
+use sequoia_openpgp::types::{HashAlgorithm, SignatureType};
+use sequoia_openpgp::{Fingerprint, Packet};
 use zeroize::Zeroizing;
 
 use super::KeyringError;
+use super::certificate::{self, Kind, refused};
+
+/// Larger than any signature of ours.
+const LARGEST_SIGNATURE: usize = 1024;
 
 pub(crate) struct Organisation {
     certificate: Cert,
@@ -28,32 +33,14 @@ pub(crate) struct Organisation {
 }
 
 impl Organisation {
-    pub(super) fn generate(name: &str, address: &str, made: Time) -> Result<Self, KeyringError> {
-        if [name, address].iter().any(|text| text.chars().any(|c| c.is_control() || matches!(c, '<' | '>')))
-            || name.trim().is_empty()
-            || !address.contains('@')
-        {
-            return Err(KeyringError::UserId);
-        }
-        let made = UNIX_EPOCH + Duration::from_secs(u64::try_from(made).unwrap_or(0));
-        let refused = |e: sequoia_openpgp::anyhow::Error| KeyringError::OpenPgp(e.into());
-        let (certificate, _revocation) = CertBuilder::new()
-            .set_profile(Profile::RFC9580)
-            .map_err(refused)?
-            .set_cipher_suite(CipherSuite::Cv25519)
-            .set_primary_key_flags(KeyFlags::empty().set_certification())
-            .add_userid(UserID::from(format!("{name} <{address}>")))
-            .add_signing_subkey()
-            .add_transport_encryption_subkey()
-            .set_creation_time(made)
-            .generate()
-            .map_err(refused)?;
-        Self::from_certificate(certificate).ok_or(KeyringError::UserId)
+    pub(super) fn generate(name: &str, address: &str, now: Time) -> Result<Self, KeyringError> {
+        Self::from_certificate(certificate::generate(Kind::Organisation, name, address, now)?)
+            .ok_or(KeyringError::UserId)
     }
 
     /// `None`: not a certificate like the ones that `generate` makes.
     pub(super) fn from_secret_bytes(bytes: &[u8]) -> Option<Self> {
-        Self::from_certificate(Cert::from_bytes(bytes).ok()?)
+        Self::from_certificate(certificate::parse(bytes)?)
     }
 
     fn from_certificate(certificate: Cert) -> Option<Self> {
@@ -65,7 +52,7 @@ impl Organisation {
     }
 
     pub(super) fn secret_bytes(&self) -> Result<Zeroizing<Vec<u8>>, KeyringError> {
-        self.certificate.as_tsk().to_vec().map(Zeroizing::new).map_err(|e| KeyringError::OpenPgp(e.into()))
+        certificate::secret_bytes(&self.certificate)
     }
 
     pub(super) fn fingerprint(&self) -> &[u8; 32] {
@@ -76,34 +63,52 @@ impl Organisation {
         self.public.clone()
     }
 
-    /// When a signature is made now, it says so; never before the certificate itself, however wrong the clock is.
+    /// When a signature is made now, it says so; never before the key itself, however wrong the clock is.
     pub(crate) fn time_of_signing(&self) -> SystemTime {
-        SystemTime::now().max(self.certificate.primary_key().key().creation_time())
+        certificate::time_of_signing(&self.certificate)
     }
 
-    /// The subkey that signs slips.
+    /// The subkey that signs slips and vouches.
     pub(crate) fn signer(&self) -> Option<KeyPair> {
-        self.certificate
-            .keys()
-            .with_policy(&StandardPolicy::new(), self.time_of_signing())
-            .supported()
-            .alive()
-            .revoked(false)
-            .for_signing()
-            .unencrypted_secret()
-            .next()
-            .and_then(|key| key.key().clone().into_keypair().ok())
+        certificate::signer(&self.certificate)
     }
 
     /// The subkeys that replies may be sealed to: the present one, and earlier ones while their letters live.
     pub(crate) fn openers(&self) -> Vec<KeyPair> {
-        self.certificate
-            .keys()
-            .with_policy(&StandardPolicy::new(), self.time_of_signing())
-            .supported()
-            .for_transport_encryption()
-            .unencrypted_secret()
-            .filter_map(|key| key.key().clone().into_keypair().ok())
-            .collect()
+        certificate::openers(&self.certificate)
+    }
+
+    /// A detached signature: the octets of one packet.
+    pub(super) fn sign(&self, message: &[u8]) -> Result<Vec<u8>, KeyringError> {
+        let mut signer = self.signer().ok_or(KeyringError::NoSigner)?;
+        SignatureBuilder::new(SignatureType::Binary)
+            .set_hash_algo(HashAlgorithm::SHA512)
+            .set_signature_creation_time(self.time_of_signing())
+            .and_then(|builder| builder.sign_message(&mut signer, message))
+            .and_then(|signature| Packet::from(signature).to_vec())
+            .map_err(refused)
+    }
+
+    /// Whether a signing subkey of this certificate, present or retired, made this signature packet.
+    pub(super) fn verify(&self, message: &[u8], signature: &[u8]) -> bool {
+        if signature.len() > LARGEST_SIGNATURE {
+            return false;
+        }
+        let Ok(packet) = Packet::from_bytes(signature) else { return false };
+        // Nothing before or behind it.
+        if packet.to_vec().ok().as_deref() != Some(signature) {
+            return false;
+        }
+        let Packet::Signature(signature @ Signature::V6(_)) = packet else { return false };
+        let hash = matches!(signature.hash_algo(), HashAlgorithm::SHA256 | HashAlgorithm::SHA512);
+        hash && signature.typ() == SignatureType::Binary
+            && self
+                .certificate
+                .keys()
+                .subkeys()
+                .with_policy(&StandardPolicy::new(), self.time_of_signing())
+                .supported()
+                .for_signing()
+                .any(|key| signature.verify_message(key.key(), message).is_ok())
     }
 }

@@ -14,6 +14,7 @@ use sealpost_vault::id::{ErrandId, QueueId};
 use super::*;
 use crate::envelope::{BodyType, Envelope};
 use crate::expiry::Withdrawal;
+use crate::keyring::MasterSource;
 use crate::pickups::{Pickup, State};
 use crate::queue::Undeliverable;
 
@@ -42,7 +43,10 @@ impl Bench {
         let directory = tempfile::tempdir().unwrap();
         let at = |name: &str| directory.path().join(name);
         let clock = Clock::fixed(NOW);
-        let keyring = Arc::new(Keyring::create(&at("keys"), "Klinik", "gateway@klinik.example", NOW).unwrap());
+        let keyring = Arc::new(
+            Keyring::create(&at("keys"), &MasterSource::beside(&at("keys")), "Klinik", "gateway@klinik.example", NOW)
+                .unwrap(),
+        );
         for made in ["vault", "gateway"] {
             std::fs::create_dir(at(made)).unwrap();
         }

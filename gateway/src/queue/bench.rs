@@ -12,6 +12,7 @@ use super::worker::Office;
 use super::*;
 use crate::deliver::fake::authority;
 use crate::deliver::{Client, Failure, Hops, NextHop, Outcome, Timeouts, Trust};
+use crate::keyring::MasterSource;
 
 pub(super) const START: Time = 1_800_000_000;
 
@@ -64,7 +65,9 @@ impl Bench {
         let db = Db::connect(&url, sealpost_vault::db::Schema::Gateway).await.unwrap();
         db.migrate().await.unwrap();
         let keys = directory.path().join("keys");
-        let keyring = Arc::new(Keyring::create(&keys, "Klinik", "gateway@klinik.example", START).unwrap());
+        let keyring = Arc::new(
+            Keyring::create(&keys, &MasterSource::beside(&keys), "Klinik", "gateway@klinik.example", START).unwrap(),
+        );
         let clock = Clock::fixed(START);
         let blobs = BlobStore::local(&directory.path().join("blobs")).unwrap();
         let queue = Queue::new(db, blobs, keyring.clone(), clock.clone());

@@ -4,7 +4,7 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
-use sealpost_gateway::keyring::Keyring;
+use sealpost_gateway::keyring::{Keyring, MasterSource};
 use sealpost_gateway::notify::Letterhead;
 use sealpost_gateway::pickups::{self, Pickup};
 use sealpost_gateway::pipeline::Stores;
@@ -102,7 +102,16 @@ impl Road {
         stores.vault.migrate().await.unwrap();
         stores.own.migrate().await.unwrap();
         let clock = Clock::fixed(START);
-        let keyring = Arc::new(Keyring::create(&home.join("keys"), "Klinik", "post@klinik.example", START).unwrap());
+        let keyring = Arc::new(
+            Keyring::create(
+                &home.join("keys"),
+                &MasterSource::beside(&home.join("keys")),
+                "Klinik",
+                "post@klinik.example",
+                START,
+            )
+            .unwrap(),
+        );
         letters::publish_certificate(&stores.vault, &keyring.fingerprint_hex(), &keyring.certificate(), START)
             .await
             .unwrap();

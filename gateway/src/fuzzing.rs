@@ -1,0 +1,137 @@
+//! What is fuzzed: every reader of bytes that strangers send, as a function that must hold for any input.
+//!
+//! `fuzz/` runs one of them under libFuzzer; the tests here run all of them over the kept corpus and over small changes to
+//! it. A target doesn't only not panic: it compares two ways that must agree wherever there are two.
+
+use std::net::{IpAddr, Ipv4Addr};
+
+use sealpost_vault::id::QueueId;
+
+use crate::deliver;
+use crate::envelope::{BodyType, Envelope, ReversePath};
+use crate::message::{ParsedMessage, outgoing};
+use crate::policy::Policy;
+use crate::seal::{LinkSecret, shape};
+use crate::smtp::{self, Client, Door, ReceivedMessage};
+
+/// Its name, which is also its corpus's, and the function.
+pub type Target = (&'static str, fn(&[u8]));
+
+/// All of them.
+pub const TARGETS: &[Target] = &[
+    ("command-lines", smtp::fuzzing::command_lines),
+    ("data", smtp::fuzzing::data),
+    ("link", link),
+    ("message", message),
+    ("policy", policy),
+    ("reply-lines", deliver::fuzzing::reply_lines),
+    ("shapes", shapes),
+];
+
+fn link(bytes: &[u8]) {
+    let Ok(text) = std::str::from_utf8(bytes) else { return };
+    if let Ok(secret) = LinkSecret::parse(text) {
+        let again = LinkSecret::parse(&secret.grouped());
+        assert!(again.is_ok_and(|again| again.bytes() == secret.bytes()), "a link secret that its own text isn't");
+    }
+}
+
+fn policy(bytes: &[u8]) {
+    let Ok(text) = std::str::from_utf8(bytes) else { return };
+    if let Err(error) = Policy::from_toml(text) {
+        assert!(error.to_string().starts_with("line "), "an error without its line");
+    }
+}
+
+/// A message as a session hands it over; what passes on has no bare line ending that wasn't there.
+fn message(bytes: &[u8]) {
+    let received = ReceivedMessage {
+        queue_id: QueueId::from_bytes([0; 16]),
+        envelope: Envelope { reverse_path: ReversePath::Null, recipients: Vec::new(), body: BodyType::default() },
+        client: Client {
+            address: IpAddr::V4(Ipv4Addr::LOCALHOST),
+            helo: "client".into(),
+            tls: false,
+            door: Door::Inside,
+        },
+        received_at: 1_750_000_000,
+        bytes: bytes.to_vec(),
+    };
+    if let Ok(parsed) = ParsedMessage::parse(received) {
+        let out = outgoing(&parsed.received.bytes, "", &|_| None);
+        assert!(out.len() <= bytes.len() + 2, "relaying made a message longer");
+    }
+}
+
+/// No two shapes fit the same bytes.
+fn shapes(bytes: &[u8]) {
+    let fits = [
+        shape::data_packet(bytes).is_ok(),
+        shape::key_packet_by_password(bytes).is_ok(),
+        shape::key_packet_to_certificate(bytes).is_ok(),
+    ];
+    assert!(fits.iter().filter(|fits| **fits).count() <= 1, "two shapes at once");
+}
+
+#[cfg(test)]
+mod tests {
+    use std::path::Path;
+
+    use super::*;
+
+    /// A small generator with fixed seed: the same changes in every run.
+    struct Changes(u64);
+
+    impl Changes {
+        fn next(&mut self) -> u64 {
+            // xorshift64
+            self.0 ^= self.0 << 13;
+            self.0 ^= self.0 >> 7;
+            self.0 ^= self.0 << 17;
+            self.0
+        }
+
+        fn below(&mut self, limit: usize) -> usize {
+            (self.next() % limit.max(1) as u64) as usize
+        }
+
+        fn change(&mut self, seed: &[u8]) -> Vec<u8> {
+            let mut bytes = seed.to_vec();
+            for _ in 0..=self.below(4) {
+                let at = self.below(bytes.len() + 1);
+                match self.below(5) {
+                    0 => bytes.truncate(at),
+                    1 => bytes.insert(at, self.next() as u8),
+                    2 if at < bytes.len() => bytes[at] ^= 1 << self.below(8),
+                    3 if at < bytes.len() => drop(bytes.remove(at)),
+                    _ => {
+                        let piece = seed[self.below(seed.len() + 1)..].to_vec();
+                        bytes.splice(at..at, piece.into_iter().take(64));
+                    }
+                }
+            }
+            bytes
+        }
+    }
+
+    #[test]
+    fn every_target_holds_on_its_corpus_and_near_it() {
+        let corpora = Path::new(env!("CARGO_MANIFEST_DIR")).join("../fuzz/corpus");
+        for (name, target) in TARGETS {
+            let directory = corpora.join(name);
+            let seeds: Vec<Vec<u8>> = std::fs::read_dir(&directory)
+                .unwrap_or_else(|error| panic!("{}: {error}", directory.display()))
+                .map(|entry| std::fs::read(entry.unwrap().path()).unwrap())
+                .collect();
+            assert!(!seeds.is_empty(), "{name} has no corpus");
+            let mut changes = Changes(0x9e37_79b9_7f4a_7c15);
+            target(b"");
+            for seed in &seeds {
+                target(seed);
+                for _ in 0..200 {
+                    target(&changes.change(seed));
+                }
+            }
+        }
+    }
+}

@@ -99,7 +99,7 @@ fn obey(command: Command, config: &Path) -> Result<(), Failure> {
             on_runtime(fit.run())
         }
         Command::Demo(demo) => on_runtime(demo.run()),
-        Command::Policy(policy) => policy.run(config),
+        Command::Policy(policy) => on_runtime(policy.run(config)),
         Command::Queue(queue) => on_runtime(queue.run(config)),
         Command::Letters(letters) => on_runtime(letters.run(config)),
         Command::CheckConfig => check_config::run(config),

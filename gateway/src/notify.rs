@@ -21,7 +21,7 @@ mod tests;
 pub use answer::{Answer, Assurance, Scan, answer};
 pub use code::code;
 pub use notification::{FollowUp, Notification, notification};
-pub use report::{Original, expired, stuck, undelivered};
+pub use report::{Original, expired, stuck, undelivered, unsent};
 
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 

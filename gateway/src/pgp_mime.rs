@@ -36,6 +36,8 @@ pub enum PgpMimeError {
     /// Encrypting to nobody would lose the mail.
     #[error("there is no recipient to encrypt to")]
     NoRecipients,
+    #[error("the organisation's mail certificate has no key that signs at this moment")]
+    NoSigner,
     #[error("the header section can't be read")]
     Header,
     #[error("the OpenPGP library refused")]

@@ -14,9 +14,10 @@ use crate::exit::Failure;
 use crate::logging::time;
 use crate::parts;
 
-const LIST: &str = "A line is: letter's id, reader's id, state, when it was sealed, sender -> reader.\n\
+const LIST: &str = "A line is: letter's id, reader's id, state, how it is opened, when it was sealed, sender -> reader.\n\
     States: notified, undelivered (the notification came back; the sender was told), released (handed out to a browser that \
-    had a code), opened (that browser proved that it could read it), withdrawn, expired.";
+    had a code), opened (that browser proved that it could read it), withdrawn, expired.\n\
+    Opened by: link, or account (sealed straight to a reader who enrolled).";
 
 #[derive(Args)]
 pub struct LettersCommand {
@@ -71,10 +72,11 @@ impl LettersCommand {
                         println!("{}", as_json(&pickup));
                     } else {
                         println!(
-                            "{}  {}  {:<11}  {}  {} -> {}",
+                            "{}  {}  {:<11}  {:<7}  {}  {} -> {}",
                             pickup.letter_id,
                             pickup.pickup_id,
                             pickup.state,
+                            pickup.way,
                             time(pickup.created_at),
                             pickup.sender,
                             pickup.reader
@@ -137,6 +139,7 @@ fn show(pickup: &Pickup) {
     println!("reader's id   {}", pickup.pickup_id);
     println!("conversation  {}", pickup.conversation_id);
     println!("state         {}", pickup.state);
+    println!("opened by     {}", pickup.way);
     println!("from          {}", pickup.sender);
     println!("for           {}", pickup.delivery);
     println!("message       {}", pickup.origin);

@@ -19,8 +19,8 @@ use base64::engine::general_purpose::URL_SAFE_NO_PAD as B64;
 use ring::hmac;
 use sealpost_gateway::keyring::{Keyring, MasterSource};
 use sealpost_gateway::seal::{
-    LinkSecret, ReplyContext, Voice, data_packet, key_packet_by_password, key_packet_to_certificate, open_reply,
-    verify_opened,
+    LinkSecret, ReplyContext, Voice, Vouching, data_packet, key_packet_by_password, key_packet_to_certificate,
+    open_reply, verify_opened,
 };
 use sealpost_vault::Identity;
 use sealpost_vault::derive::{code_hash, ctx, sha256};
@@ -179,7 +179,7 @@ fn the_gateway_believes_the_receipt_and_opens_the_reply() {
 /// Subject, text, and name and bytes of each enclosure.
 fn open(vectors: &Vectors, keyring: &Keyring, reply: &Value) -> (String, String, Vec<(String, Vec<u8>)>) {
     let context = ReplyContext {
-        voice: &vectors.voice(),
+        vouching: Vouching::Voice(&vectors.voice()),
         pickup: vectors.pickup(),
         letter: vectors.letter(),
         conversation: vectors.conversation(),

@@ -1,7 +1,7 @@
 //! Answers of readers: a sealed reply is opened, believed or not, and delivered as ordinary mail to the sender's mailbox.
 //!
 //! The reply is believed when its MAC was made with the voice key that was derived beside the link secret of a pickup that
-//! still lives; everything else is taken from the gateway's own store: who the reader is, which letter, whom it goes to.
+//! still lives, or, of an enrolled reader, when the pinned certificate signed it; everything else is taken from the gateway's own store: who the reader is, which letter, whom it goes to.
 //!
 //! Security: a reply's id counts once; a refused one sends nothing and burns nothing.
 //! Standards: RFC 5322 3.6.4 (threading).
@@ -19,9 +19,10 @@ use crate::conversations;
 use crate::envelope::ReversePath;
 use crate::notify::{self, Assurance, Scan};
 use crate::pickups;
+use crate::pins::{self, Pinned};
 use crate::pipeline::Gateway;
 use crate::queue::{Kind, Mail};
-use crate::seal::{ReplyContext, open_reply};
+use crate::seal::{ReplyContext, ReplyError, Vouching, open_reply};
 
 /// Replies that one pickup may send in a day.
 const REPLIES_A_DAY: i64 = 50;
@@ -60,7 +61,16 @@ impl Gateway {
         if today >= REPLIES_A_DAY {
             return refused("too many replies in a day");
         }
-        let Some(voice) = self.voice(&pickup)? else { return refused("the pickup has no voice") };
+        // From the pin on only the pinned certificate speaks for the reader.
+        let pinned = pins::current(&self.stores.own, &self.keyring, &pickup.reader).await?;
+        let assurance = match &pinned {
+            Some(Pinned { vouched_at, .. }) => Assurance::SignedByTheEnrolledKey { enrolled_at: *vouched_at },
+            None => Assurance::HeldTheLink,
+        };
+        let voice = self.voice(&pickup).await?;
+        if pinned.is_none() && voice.is_none() {
+            return refused("the pickup has no voice");
+        }
         let Some(parts) = uploads::parts(&self.stores.vault, &self.stores.vault_blobs, reply_id, parts).await? else {
             return refused("parts are missing or too large");
         };
@@ -68,8 +78,13 @@ impl Gateway {
         let (letter, conversation, reader) = (pickup.letter_id, pickup.conversation_id, pickup.reader.clone());
         let opened = self
             .heavily(move || {
+                let vouching = match (&pinned, &voice) {
+                    (Some(pinned), _) => Vouching::Pinned(&pinned.certificate),
+                    (None, Some(voice)) => Vouching::Voice(voice),
+                    (None, None) => return Err(ReplyError::Signature),
+                };
                 let context = ReplyContext {
-                    voice: &voice,
+                    vouching,
                     pickup: pickup_id,
                     letter,
                     conversation,
@@ -106,7 +121,7 @@ impl Gateway {
                 in_reply_to: (!pickup.message_id.is_empty()).then_some(pickup.message_id.as_str()),
                 references: &references,
                 message_id: &message_id,
-                assurance: Assurance::HeldTheLink,
+                assurance,
                 scan: Scan::NotScanned,
                 language: self.letterhead.organisation.language,
             },

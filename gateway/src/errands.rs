@@ -31,6 +31,7 @@ use crate::accounts;
 use crate::envelope::ReversePath;
 use crate::notify::{self, FollowUp};
 use crate::pickups::{self, KEEP_CODE, KEEP_LINK, KEEP_VOICE, Pickup, State};
+use crate::pins;
 use crate::pipeline::{Gateway, PANICKED};
 use crate::queue::{Kind, Mail};
 use crate::seal::{self, LinkSecret, Voice};
@@ -383,15 +384,18 @@ impl Gateway {
         Ok(true)
     }
 
-    /// Sends a pickup's notification again. False where its link isn't kept any more: it was opened, or has ended.
+    /// Sends a pickup's notification again; an enrolled reader is told to sign in. False where the letter was opened or has
+    /// ended, or its link isn't kept any more.
     pub async fn resend(&self, pickup: &Pickup) -> Result<bool, StoreError> {
-        if pickup.kept_link.is_empty() || !pickup.state.lives() {
+        if !pickup.state.lives() || pickup.opened_at != 0 {
             return Ok(false);
         }
-        let link = <[u8; 20]>::try_from(self.kept(KEEP_LINK, pickup, &pickup.kept_link)?.as_slice())
-            .map(LinkSecret::from_bytes)
-            .map_err(|_| StoreError::Corrupt("a kept link secret"))?;
-        let placed = self.queue.place(self.notification(pickup, &link, FollowUp::First)?).await?;
+        let pinned = pins::current(&self.stores.own, &self.keyring, &pickup.reader).await?.is_some();
+        let link = self.kept_link(pickup)?.filter(|_| !pinned);
+        if link.is_none() && !pinned {
+            return Ok(false);
+        }
+        let placed = self.queue.place(self.notification(pickup, link.as_ref(), FollowUp::First)?).await?;
         let mut transaction = self.stores.own.begin().await?;
         sqlx::query("insert into resendings (resending_id, pickup_id, sent_at) values ($1, $2, $3)")
             .bind(QueueId::random()?.to_string())
@@ -419,9 +423,20 @@ impl Gateway {
             .map_err(|_| StoreError::Corrupt("a kept secret that this gateway root doesn't open"))
     }
 
-    /// The voice key of a pickup that has not ended.
-    pub(crate) fn voice(&self, pickup: &Pickup) -> Result<Option<Voice>, StoreError> {
-        if pickup.kept_voice.is_empty() {
+    /// The link secret of a pickup, while it is kept.
+    pub(crate) fn kept_link(&self, pickup: &Pickup) -> Result<Option<LinkSecret>, StoreError> {
+        if pickup.kept_link.is_empty() {
+            return Ok(None);
+        }
+        <[u8; 20]>::try_from(self.kept(KEEP_LINK, pickup, &pickup.kept_link)?.as_slice())
+            .map(|bytes| Some(LinkSecret::from_bytes(bytes)))
+            .map_err(|_| StoreError::Corrupt("a kept link secret"))
+    }
+
+    /// The voice key of a pickup that has not ended. Where its reader is enrolled there is none: only signatures count.
+    pub(crate) async fn voice(&self, pickup: &Pickup) -> Result<Option<Voice>, StoreError> {
+        let pinned = pins::current(&self.stores.own, &self.keyring, &pickup.reader).await?.is_some();
+        if pickup.kept_voice.is_empty() || pinned {
             return Ok(None);
         }
         <[u8; 32]>::try_from(self.kept(KEEP_VOICE, pickup, &pickup.kept_voice)?.as_slice())
@@ -440,10 +455,13 @@ impl Gateway {
 
     async fn opened(&self, pickup_id: PickupId, mac: &Bytes) -> Result<Answer, StoreError> {
         let Some(pickup) = pickups::find(&self.stores.own, pickup_id).await? else { return Ok(Answer::Done) };
-        let Some(voice) = self.voice(&pickup)? else { return Ok(Answer::Done) };
         if pickup.state == State::Opened {
             return Ok(Answer::Done);
         }
+        let Some(voice) = self.voice(&pickup).await? else {
+            warn!(pickup = %pickup_id, "a receipt by link where no voice counts: dropped");
+            return Ok(Answer::Done);
+        };
         let said = seal::verify_opened(
             &self.keyring,
             &voice,

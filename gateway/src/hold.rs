@@ -3,6 +3,8 @@
 //! Recipients who see each other (To, Cc) share one letter; each other envelope recipient (Bcc) gets a letter and slip of
 //! his own over the same parts. An answer to a reply address is sealed into its conversation; so is a new mail that names
 //! an earlier Message-ID of one.
+//! A reader with a pin gets the session key wrapped for the pinned certificate, and a notification without any secret; all
+//! others a link. One message's parts are the same for both.
 //! Order: the vault is written first and idempotently, the own store last; what a crash leaves in the vault without a row
 //! here is swept at the next start.
 
@@ -15,14 +17,15 @@ use sealpost_vault::clock::Time;
 use sealpost_vault::db::StoreError;
 use sealpost_vault::derive::sha256;
 use sealpost_vault::id::{ContentId, ConversationId, LetterId, PickupId, QueueId, Token};
-use sealpost_vault::letters::{self, NewContent, NewLetter, NewPickup};
+use sealpost_vault::letters::{self, NewContent, NewLetter, NewPickup, NewWay};
 use sealpost_vault::{EmailAddress, Identity};
 
 use crate::conversations::{self, Conversation};
 use crate::envelope::ReversePath;
 use crate::message::{Mailbox, ParsedMessage, prepare};
-use crate::notify::{self, FollowUp, Notification};
-use crate::pickups::{self, KEEP_LINK, KEEP_VOICE, Pickup, State};
+use crate::notify::{self, FollowUp, Notification, Opening};
+use crate::pickups::{self, KEEP_LINK, KEEP_VOICE, Pickup, State, Way};
+use crate::pins::{self, Pinned};
 use crate::pipeline::Gateway;
 use crate::queue::{Kind, Mail};
 use crate::seal::{self, LinkSecret, PickupSecrets, SealError, SlipPlan};
@@ -51,6 +54,10 @@ impl Letters {
         }
         for pickup in &self.pickups {
             pickups::insert(transaction, pickup).await?;
+            // Enrolled while the letter was being sealed: it opens with its link, like those that came before.
+            if pickup.way == Way::Link && pins::is_pinned(transaction, &pickup.reader).await? {
+                pickups::silence(transaction, &pickup.reader).await?;
+            }
             if !ids.contains(&pickup.conversation_id) {
                 ids.push(pickup.conversation_id);
             }
@@ -70,6 +77,13 @@ struct Reader {
     delivery: EmailAddress,
     /// The conversation that the letter continues.
     conversation: Option<ConversationId>,
+    pinned: Option<Pinned>,
+}
+
+/// What a reader opens a letter with.
+enum Opens {
+    Link(PickupSecrets),
+    Account,
 }
 
 /// Readers who share one letter.
@@ -82,8 +96,8 @@ struct Circle {
 
 struct Sealed {
     content: NewContent,
-    /// By pickup, in the order of the content's pickups.
-    secrets: Vec<(LetterId, PickupId, PickupSecrets)>,
+    /// In the order of the content's pickups.
+    openings: Vec<(LetterId, PickupId, Opens)>,
     slip_hashes: HashMap<LetterId, [u8; 32]>,
 }
 
@@ -105,10 +119,18 @@ impl Gateway {
         let sender_name = name_of(&sender, &parsed.facts.from);
         let mut held = Held::default();
         held.letters.message_id = parsed.facts.message_id.clone();
-        let mut secrets = sealed.secrets.into_iter();
+        let mut openings = sealed.openings.into_iter();
         for circle in circles {
             for reader in circle.readers {
-                let Some((letter_id, pickup_id, secret)) = secrets.next() else { continue };
+                let Some((letter_id, pickup_id, opens)) = openings.next() else { continue };
+                let (way, kept_link, kept_voice) = match &opens {
+                    Opens::Link(secret) => (
+                        Way::Link,
+                        self.keep(KEEP_LINK, pickup_id, &reader.identity, secret.link.bytes())?,
+                        self.keep(KEEP_VOICE, pickup_id, &reader.identity, secret.voice.bytes())?,
+                    ),
+                    Opens::Account => (Way::Account, Vec::new(), Vec::new()),
+                };
                 held.letters.conversations.push(Conversation {
                     conversation_id: circle.conversation_id,
                     reader: reader.identity.clone(),
@@ -125,8 +147,9 @@ impl Gateway {
                     origin: parsed.received.queue_id,
                     sender: sender.clone(),
                     sender_name: sender_name.clone(),
-                    kept_link: self.keep(KEEP_LINK, pickup_id, &reader.identity, secret.link.bytes())?,
-                    kept_voice: self.keep(KEEP_VOICE, pickup_id, &reader.identity, secret.voice.bytes())?,
+                    way,
+                    kept_link,
+                    kept_voice,
                     reader: reader.identity,
                     delivery: reader.delivery,
                     organisation: self.keyring.fingerprint_hex(),
@@ -140,7 +163,11 @@ impl Gateway {
                     opened_at: 0,
                     answered_at: 0,
                 };
-                held.notifications.push(self.notification(&pickup, &secret.link, circle.follow_up)?);
+                let link = match &opens {
+                    Opens::Link(secret) => Some(&secret.link),
+                    Opens::Account => None,
+                };
+                held.notifications.push(self.notification(&pickup, link, circle.follow_up)?);
                 held.letters.pickups.push(pickup);
             }
         }
@@ -161,11 +188,14 @@ impl Gateway {
                     let references = &parsed.facts.references;
                     let conversation =
                         conversations::continued(&self.stores.own, references, sender, &identity).await?;
-                    Reader { identity, delivery: recipient.clone(), conversation }
+                    Reader { identity, delivery: recipient.clone(), conversation, pinned: None }
                 }
-                Decision::Continue { conversation, reader, recipient } => {
-                    Reader { identity: reader.clone(), delivery: recipient.clone(), conversation: Some(*conversation) }
-                }
+                Decision::Continue { conversation, reader, recipient } => Reader {
+                    identity: reader.clone(),
+                    delivery: recipient.clone(),
+                    conversation: Some(*conversation),
+                    pinned: None,
+                },
                 Decision::Relay { .. } | Decision::Encrypt { .. } | Decision::Returned { .. } | Decision::Drop => {
                     continue;
                 }
@@ -173,6 +203,10 @@ impl Gateway {
             if !readers.iter().any(|known| known.identity == reader.identity) {
                 readers.push(reader);
             }
+        }
+        for reader in &mut readers {
+            // A pin that can't be believed is an error, and the message waits: never a way back to links.
+            reader.pinned = pins::current(&self.stores.own, &self.keyring, &reader.identity).await?;
         }
         Ok(readers)
     }
@@ -206,7 +240,7 @@ impl Gateway {
                 })
                 .collect();
             let mut sealed = seal::seal(&keyring, &prepared, "", &plans, expires_at)?;
-            let mut secrets = Vec::new();
+            let mut openings = Vec::new();
             let mut slip_hashes = HashMap::new();
             let mut new_letters = Vec::new();
             let slips = std::mem::take(&mut sealed.slips);
@@ -215,15 +249,24 @@ impl Gateway {
                 let mut new_pickups = Vec::new();
                 for reader in &circle.readers {
                     let pickup_id = PickupId::random()?;
-                    let secret = sealed.pickup(&keyring, pickup_id, circle.letter_id, &reader.identity)?;
+                    let (way, opens) = match &reader.pinned {
+                        Some(Pinned { account, certificate, .. }) => {
+                            let key_packet = sealed.account_key(certificate, circle.letter_id, &reader.identity)?;
+                            (NewWay::Account { account_id: *account, key_packet }, Opens::Account)
+                        }
+                        None => {
+                            let secret = sealed.pickup(&keyring, pickup_id, circle.letter_id, &reader.identity)?;
+                            let key_packet = secret.key_packet.clone();
+                            (NewWay::Link { share: secret.share, key_packet }, Opens::Link(secret))
+                        }
+                    };
                     new_pickups.push(NewPickup {
                         pickup_id,
                         reader: reader.identity.clone(),
                         organisation: keyring.fingerprint_hex(),
-                        share: secret.share,
-                        key_packet: secret.key_packet.clone(),
+                        way,
                     });
-                    secrets.push((circle.letter_id, pickup_id, secret));
+                    openings.push((circle.letter_id, pickup_id, opens));
                 }
                 new_letters.push(NewLetter {
                     letter_id: circle.letter_id,
@@ -239,7 +282,7 @@ impl Gateway {
                 created_at,
                 expires_at,
             };
-            Ok::<_, StoreError>((circles, Sealed { content, secrets, slip_hashes }))
+            Ok::<_, StoreError>((circles, Sealed { content, openings, slip_hashes }))
         })
         .await?
     }
@@ -256,23 +299,29 @@ impl Gateway {
             .map_err(|_| StoreError::Corrupt("a secret that can't be kept"))
     }
 
-    /// The notification of a pickup, as a mail for the queue.
+    /// The notification of a pickup, as a mail for the queue. Without a link it tells the reader to sign in.
     pub(crate) fn notification(
         &self,
         pickup: &Pickup,
-        link: &LinkSecret,
+        link: Option<&LinkSecret>,
         follow_up: FollowUp,
     ) -> Result<Mail, StoreError> {
-        let portal = &self.letterhead.organisation.portal;
-        let url = format!("{portal}/p/{}#{}", pickup.pickup_id, link.written());
+        let page = format!("{}/p/{}", self.letterhead.organisation.portal, pickup.pickup_id);
+        let (url, pickup_code) = match link {
+            Some(link) => (format!("{page}#{}", link.written()), link.grouped()),
+            None => (page, String::new()),
+        };
+        let opening = match link {
+            Some(_) => Opening::Link { link: &url, pickup_code: &pickup_code },
+            None => Opening::Account { link: &url },
+        };
         let bytes = notify::notification(
             &self.letterhead,
             &Notification {
                 sender_name: &pickup.sender_name,
                 sender: &pickup.sender,
                 to: &pickup.delivery,
-                link: &url,
-                pickup_code: &link.grouped(),
+                opening,
                 expires_at: pickup.expires_at,
                 language: pickup.language,
                 follow_up,

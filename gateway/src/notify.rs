@@ -8,6 +8,7 @@
 //! from outside is one clean line in a header and escaped data in HTML. HTML mails load nothing and run nothing.
 //! Standards: RFC 5322, RFC 2045-2047, RFC 2231, RFC 3834 (Auto-Submitted).
 
+mod account;
 mod answer;
 mod code;
 mod header;
@@ -18,9 +19,10 @@ mod words;
 #[cfg(test)]
 mod tests;
 
+pub use account::{Account, News, account};
 pub use answer::{Answer, Assurance, Scan, answer};
 pub use code::code;
-pub use notification::{FollowUp, Notification, notification};
+pub use notification::{FollowUp, Notification, Opening, notification};
 pub use report::{Original, expired, stuck, undelivered, unsent};
 
 use std::time::{Duration, SystemTime, UNIX_EPOCH};

@@ -3,7 +3,8 @@
 //! What the vault says about a pickup is input from outside; whom it belongs to, whom a mail goes to and what state it is
 //! in stands here. Secrets in a row are AEAD under the gateway's root, bound to the row and its reader.
 //!
-//! Security: once a letter was opened or has ended the link can't be sent again; once it has ended its voice no longer counts.
+//! Security: once a letter was opened or has ended the link can't be sent again; once it has ended, or its reader is enrolled,
+//! its voice no longer counts.
 
 use std::fmt;
 use std::str::FromStr;
@@ -74,6 +75,41 @@ impl FromStr for State {
     }
 }
 
+/// How a letter is opened.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Way {
+    /// With link and share; since the reader enrolled perhaps with the account too, but no receipt has said so.
+    Link,
+    /// With the reader's account alone.
+    Account,
+}
+
+impl Way {
+    pub fn word(self) -> &'static str {
+        match self {
+            Self::Link => "link",
+            Self::Account => "account",
+        }
+    }
+}
+
+impl fmt::Display for Way {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.pad(self.word())
+    }
+}
+
+impl FromStr for Way {
+    type Err = StoreError;
+    fn from_str(word: &str) -> Result<Self, StoreError> {
+        [Self::Link, Self::Account]
+            .into_iter()
+            .find(|way| way.word() == word)
+            .ok_or(StoreError::Corrupt("how a pickup is opened"))
+    }
+}
+
 /// One letter for one reader.
 #[derive(Debug)]
 pub struct Pickup {
@@ -97,9 +133,10 @@ pub struct Pickup {
     /// SHA-256 of the slip as stored.
     pub slip_hash: Vec<u8>,
     pub state: State,
-    /// AEAD; empty once the link can't be sent again.
+    pub way: Way,
+    /// AEAD; empty where the link can't be sent again, or there is none.
     pub kept_link: Vec<u8>,
-    /// AEAD; empty once the pickup has ended.
+    /// AEAD; empty where the pickup has ended, or its reader is enrolled.
     pub kept_voice: Vec<u8>,
     pub created_at: Time,
     pub expires_at: Time,
@@ -119,8 +156,8 @@ pub const KEEP_CODE: &str = "code";
 macro_rules! columns {
     () => {
         "pickup_id, letter_id, content_id, conversation_id, return_token, origin_id, sender, sender_name, reader, delivery, \
-         organisation, language, message_id, slip_hash, state, kept_link, kept_voice, created_at, expires_at, released_at, \
-         opened_at, answered_at"
+         organisation, language, message_id, slip_hash, state, way, kept_link, kept_voice, created_at, expires_at, \
+         released_at, opened_at, answered_at"
     };
 }
 
@@ -145,6 +182,7 @@ fn from_row(row: &AnyRow) -> Result<Pickup, StoreError> {
         message_id: text("message_id")?,
         slip_hash: row.try_get("slip_hash")?,
         state: text("state")?.parse()?,
+        way: text("way")?.parse()?,
         kept_link: row.try_get("kept_link")?,
         kept_voice: row.try_get("kept_voice")?,
         created_at: row.try_get("created_at")?,
@@ -164,7 +202,7 @@ pub async fn insert(transaction: &mut Transaction<'static, Any>, pickup: &Pickup
     sqlx::query(concat!(
         "insert into pickups (",
         columns!(),
-        ") values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18, $19, $20, $21, $22)"
+        ") values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18, $19, $20, $21, $22, $23)"
     ))
     .bind(pickup.pickup_id.to_string())
     .bind(pickup.letter_id.to_string())
@@ -181,6 +219,7 @@ pub async fn insert(transaction: &mut Transaction<'static, Any>, pickup: &Pickup
     .bind(&pickup.message_id)
     .bind(&pickup.slip_hash)
     .bind(pickup.state.word())
+    .bind(pickup.way.word())
     .bind(&pickup.kept_link)
     .bind(&pickup.kept_voice)
     .bind(pickup.created_at)
@@ -361,6 +400,50 @@ pub async fn mark_opened(
     .execute(&mut **transaction)
     .await?;
     Ok(())
+}
+
+/// The reader is enrolled: links can't be sent again, and no voice counts any more. Of all of the reader's pickups.
+pub async fn silence(transaction: &mut Transaction<'static, Any>, reader: &Identity) -> Result<(), StoreError> {
+    let nothing: &[u8] = &[];
+    sqlx::query("update pickups set kept_link = $1, kept_voice = $2 where reader = $3")
+        .bind(nothing)
+        .bind(nothing)
+        .bind(reader.as_str())
+        .execute(&mut **transaction)
+        .await?;
+    Ok(())
+}
+
+/// The link opens the letter no longer, the account does. False where it had done so before, or the pickup has ended.
+pub async fn end_link_way(
+    transaction: &mut Transaction<'static, Any>,
+    pickup_id: PickupId,
+) -> Result<bool, StoreError> {
+    let nothing: &[u8] = &[];
+    let done = sqlx::query(
+        "update pickups set way = 'account', kept_link = $1, kept_voice = $2
+         where pickup_id = $3 and way = 'link' and state in ('notified', 'undelivered', 'released', 'opened')",
+    )
+    .bind(nothing)
+    .bind(nothing)
+    .bind(pickup_id.to_string())
+    .execute(&mut **transaction)
+    .await?;
+    Ok(done.rows_affected() == 1)
+}
+
+/// Who wrote letters that a reader can still read, the latest first, at most 20.
+pub async fn senders_to(store: &Db, reader: &Identity, now: Time) -> Result<Vec<EmailAddress>, StoreError> {
+    let rows: Vec<(String,)> = sqlx::query_as(
+        "select sender from pickups where reader = $1 and expires_at > $2
+           and state in ('notified', 'undelivered', 'released', 'opened')
+         group by sender order by max(created_at) desc, sender limit 20",
+    )
+    .bind(reader.as_str())
+    .bind(now)
+    .fetch_all(store.reader())
+    .await?;
+    rows.into_iter().map(|(sender,)| sender.parse().map_err(|_| StoreError::Corrupt("a pickup's address"))).collect()
 }
 
 /// The reader answered.

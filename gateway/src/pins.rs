@@ -1,1 +1,182 @@
 //! Pins: which certificate belongs to which address, as the organisation vouched for it.
+//!
+//! From its pin on, a reader's letters are sealed to the certificate, and only the certificate speaks for the reader. The
+//! counter of a pin counts enrolments and resets of the address; it never falls, so what was said of an earlier one is
+//! never what is meant now.
+//!
+//! Security: the vouch is verified whenever a pin is used. One that doesn't verify is an error and never "no pin": a row
+//! that somebody damaged must not bring letters back to links.
+
+use sqlx::any::AnyRow;
+use sqlx::{Any, Row, Transaction};
+
+use sealpost_vault::Identity;
+use sealpost_vault::clock::Time;
+use sealpost_vault::db::{Db, StoreError};
+use sealpost_vault::derive::{FieldTooLong, ctx, sha256};
+use sealpost_vault::id::{AccountId, PickupId};
+
+use crate::keyring::Keyring;
+use crate::seal::ReaderCertificate;
+
+/// Whether an address has a certificate now.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum State {
+    Enrolled,
+    /// The administration took it away; the counter stays.
+    Reset,
+}
+
+impl State {
+    pub(crate) fn word(self) -> &'static str {
+        match self {
+            Self::Enrolled => "enrolled",
+            Self::Reset => "reset",
+        }
+    }
+}
+
+/// What the organisation's signature says: SEALING.md, `vouch`.
+pub(crate) struct Claim<'a> {
+    pub(crate) reader: &'a Identity,
+    /// Empty where the address was reset.
+    pub(crate) fingerprint: &'a [u8],
+    /// Empty where the address was reset.
+    pub(crate) certificate: &'a [u8],
+    pub(crate) counter: i64,
+    pub(crate) at: Time,
+    pub(crate) state: State,
+}
+
+impl Claim<'_> {
+    /// The bytes that are signed.
+    pub(crate) fn bytes(&self) -> Result<Vec<u8>, FieldTooLong> {
+        ctx(
+            "vouch",
+            &[
+                self.reader.as_str().as_bytes(),
+                self.fingerprint,
+                &sha256(self.certificate),
+                &self.counter.to_be_bytes(),
+                &self.at.to_be_bytes(),
+                self.state.word().as_bytes(),
+            ],
+        )
+    }
+}
+
+/// A reader's pin, verified.
+pub struct Pinned {
+    pub reader: Identity,
+    pub account: AccountId,
+    /// Enrolments and resets of this address so far, this one included.
+    pub counter: i64,
+    pub certificate: ReaderCertificate,
+    pub vouch: Vec<u8>,
+    pub vouched_at: Time,
+    /// The letter that the reader enrolled with.
+    pub pickup: PickupId,
+}
+
+impl Pinned {
+    /// Whether `signature`, one detached signature packet, was made over `message` by the pinned certificate.
+    pub fn verify(&self, message: &[u8], signature: &[u8]) -> bool {
+        self.certificate.verify(message, signature)
+    }
+
+    /// The fingerprint as people read it, upper-case hexadecimal.
+    pub fn fingerprint_hex(&self) -> String {
+        data_encoding::HEXUPPER.encode(self.certificate.fingerprint())
+    }
+}
+
+/// What is known of an address that was pinned once, its vouch verified.
+pub(crate) enum Pin {
+    Enrolled(Box<Pinned>),
+    Reset { counter: i64 },
+}
+
+/// The pin of a reader, if there is one now.
+pub async fn current(store: &Db, keyring: &Keyring, reader: &Identity) -> Result<Option<Pinned>, StoreError> {
+    Ok(match find(store, keyring, reader).await? {
+        Some(Pin::Enrolled(pinned)) => Some(*pinned),
+        Some(Pin::Reset { .. }) | None => None,
+    })
+}
+
+macro_rules! columns {
+    () => {
+        "reader, account_id, state, counter, fingerprint, certificate, vouch, vouched_at, pickup_id"
+    };
+}
+
+/// What is known of a reader's pin.
+pub(crate) async fn find(store: &Db, keyring: &Keyring, reader: &Identity) -> Result<Option<Pin>, StoreError> {
+    let row = sqlx::query(concat!("select ", columns!(), " from pins where reader = $1"))
+        .bind(reader.as_str())
+        .fetch_optional(store.reader())
+        .await?;
+    row.map(|row| verified(keyring, &row)).transpose()
+}
+
+/// The pin of an account.
+pub async fn of_account(store: &Db, keyring: &Keyring, account: AccountId) -> Result<Option<Pinned>, StoreError> {
+    let row = sqlx::query(concat!("select ", columns!(), " from pins where account_id = $1 and state = 'enrolled'"))
+        .bind(account.to_string())
+        .fetch_optional(store.reader())
+        .await?;
+    Ok(match row.map(|row| verified(keyring, &row)).transpose()? {
+        Some(Pin::Enrolled(pinned)) => Some(*pinned),
+        Some(Pin::Reset { .. }) | None => None,
+    })
+}
+
+/// Whether a reader has a pin, within a transaction. Nothing is believed of it.
+pub(crate) async fn is_pinned(
+    transaction: &mut Transaction<'static, Any>,
+    reader: &Identity,
+) -> Result<bool, StoreError> {
+    let (pins,): (i64,) = sqlx::query_as("select count(*) from pins where reader = $1 and state = 'enrolled'")
+        .bind(reader.as_str())
+        .fetch_one(&mut **transaction)
+        .await?;
+    Ok(pins > 0)
+}
+
+fn verified(keyring: &Keyring, row: &AnyRow) -> Result<Pin, StoreError> {
+    let reader = Identity::from_stored(row.try_get("reader")?);
+    let state = match row.try_get::<String, _>("state")?.as_str() {
+        "enrolled" => State::Enrolled,
+        "reset" => State::Reset,
+        _ => return Err(StoreError::Corrupt("a pin's state")),
+    };
+    let counter: i64 = row.try_get("counter")?;
+    let vouched_at: Time = row.try_get("vouched_at")?;
+    let bytes: Vec<u8> = row.try_get("certificate")?;
+    let vouch: Vec<u8> = row.try_get("vouch")?;
+    let fingerprint = data_encoding::HEXUPPER
+        .decode(row.try_get::<String, _>("fingerprint")?.as_bytes())
+        .map_err(|_| StoreError::Corrupt("a pin's fingerprint"))?;
+    let claim =
+        Claim { reader: &reader, fingerprint: &fingerprint, certificate: &bytes, counter, at: vouched_at, state };
+    let said = claim.bytes().map_err(|_| StoreError::Corrupt("a pin's address"))?;
+    if !keyring.verify_vouch(&said, &vouch) {
+        return Err(StoreError::Corrupt("a pin that the organisation did not vouch for"));
+    }
+    if state == State::Reset {
+        return Ok(Pin::Reset { counter });
+    }
+    let certificate = ReaderCertificate::check(&bytes, &reader)
+        .ok()
+        .filter(|certificate| certificate.fingerprint().as_slice() == fingerprint)
+        .ok_or(StoreError::Corrupt("a pin's certificate"))?;
+    Ok(Pin::Enrolled(Box::new(Pinned {
+        account: row.try_get::<String, _>("account_id")?.parse()?,
+        counter,
+        certificate,
+        vouch,
+        vouched_at,
+        pickup: row.try_get::<String, _>("pickup_id")?.parse()?,
+        reader,
+    })))
+}

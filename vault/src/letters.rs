@@ -1,7 +1,8 @@
 //! Sealed letters: the gateway writes them, the portal hands them out.
 //!
-//! A content is one sealed message's parts; a letter is a slip over them; a pickup is a letter for one reader by link,
-//! with its key packet and the server's share in tables of their own. Destroying the key packets destroys the letter.
+//! A content is one sealed message's parts; a letter is a slip over them; a pickup is a letter for one reader: by link, with
+//! its key packet and the server's share in tables of their own, or by account, with its key packet in another. Destroying
+//! the key packets destroys the letter.
 //! Writing is idempotent per content: a gateway that died half-way seals again and replaces what it had written.
 
 use sqlx::{Any, Row, Transaction};
@@ -10,7 +11,7 @@ use crate::address::Identity;
 use crate::blobs::BlobStore;
 use crate::clock::Time;
 use crate::db::{Db, StoreError};
-use crate::id::{ContentId, ConversationId, LetterId, PickupId};
+use crate::id::{AccountId, ContentId, ConversationId, LetterId, PickupId};
 
 /// One sealed message, ready to be stored. Every packet is one SEIPDv2 packet.
 #[derive(Debug)]
@@ -39,9 +40,16 @@ pub struct NewPickup {
     pub reader: Identity,
     /// Fingerprint of the organisation's certificate, upper-case hex.
     pub organisation: String,
-    pub share: [u8; 32],
-    /// One SKESKv6 packet.
-    pub key_packet: Vec<u8>,
+    pub way: NewWay,
+}
+
+/// What opens a new pickup.
+#[derive(Debug)]
+pub enum NewWay {
+    /// A link, with the server's share. `key_packet` is one SKESKv6.
+    Link { share: [u8; 32], key_packet: Vec<u8> },
+    /// The reader's account. `key_packet` is one PKESKv6.
+    Account { account_id: AccountId, key_packet: Vec<u8> },
 }
 
 /// What the portal releases to a session that proved itself.
@@ -139,16 +147,28 @@ async fn insert_pickup(
     .bind(expires_at)
     .execute(&mut **transaction)
     .await?;
-    sqlx::query("insert into key_packets (pickup_id, packet) values ($1, $2)")
-        .bind(&pickup_id)
-        .bind(pickup.key_packet)
-        .execute(&mut **transaction)
-        .await?;
-    sqlx::query("insert into shares (pickup_id, share) values ($1, $2)")
-        .bind(&pickup_id)
-        .bind(pickup.share.to_vec())
-        .execute(&mut **transaction)
-        .await?;
+    match pickup.way {
+        NewWay::Link { share, key_packet } => {
+            sqlx::query("insert into key_packets (pickup_id, packet) values ($1, $2)")
+                .bind(&pickup_id)
+                .bind(key_packet)
+                .execute(&mut **transaction)
+                .await?;
+            sqlx::query("insert into shares (pickup_id, share) values ($1, $2)")
+                .bind(&pickup_id)
+                .bind(share.to_vec())
+                .execute(&mut **transaction)
+                .await?;
+        }
+        NewWay::Account { account_id, key_packet } => {
+            sqlx::query("insert into account_keys (pickup_id, account_id, packet) values ($1, $2, $3)")
+                .bind(&pickup_id)
+                .bind(account_id.to_string())
+                .bind(key_packet)
+                .execute(&mut **transaction)
+                .await?;
+        }
+    }
     Ok(())
 }
 

@@ -7,11 +7,12 @@
 //! Contents, in the order of a letter's life:
 //! [`EmailAddress`] and the [`id`]s name things; [`Db`] and [`BlobStore`] keep them; [`letters`] are what the gateway
 //! puts here; [`sessions`] are browsers that proved themselves; [`errands`] are what the portal asks of the gateway;
-//! [`uploads`] are sealed replies on their way in; the [`bell`] wakes whoever should look; [`grants`] hold each side to its
+//! [`accounts`] are readers who come back; [`uploads`] are sealed replies on their way in; the [`bell`] wakes whoever should look; [`grants`] hold each side to its
 //! own tables on PostgreSQL.
 //!
 //! Security: whatever the gateway reads here is input from outside. A broken portal can write any row.
 
+pub mod accounts;
 pub mod address;
 pub mod bell;
 pub mod blobs;

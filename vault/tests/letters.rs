@@ -3,7 +3,7 @@
 
 use sealpost_vault::db::{Db, Schema};
 use sealpost_vault::id::{ContentId, ConversationId, ErrandId, LetterId, PickupId, ReplyId};
-use sealpost_vault::letters::{self, NewContent, NewLetter, NewPickup};
+use sealpost_vault::letters::{self, NewContent, NewLetter, NewPickup, NewWay};
 use sealpost_vault::{BlobStore, EmailAddress, errands, uploads};
 
 struct Vault {
@@ -38,8 +38,10 @@ fn content(content_id: ContentId, readers: &[(LetterId, PickupId)]) -> NewConten
                     pickup_id: *pickup_id,
                     reader: "p@x.example".parse::<EmailAddress>().unwrap().identity(),
                     organisation: "AB".into(),
-                    share: *b"share-of-the-server-0123456789ab",
-                    key_packet: b"key-packet-51aa".to_vec(),
+                    way: NewWay::Link {
+                        share: *b"share-of-the-server-0123456789ab",
+                        key_packet: b"key-packet-51aa".to_vec(),
+                    },
                 }],
             })
             .collect(),

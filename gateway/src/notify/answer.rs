@@ -39,6 +39,8 @@ pub struct Answer<'a> {
 pub enum Assurance {
     /// Had the link and a code from the reader's mailbox.
     HeldTheLink,
+    /// Signed with the key that the reader enrolled at that time.
+    SignedByTheEnrolledKey { enrolled_at: Time },
 }
 
 /// Whether somebody looked for malware.
@@ -51,12 +53,14 @@ impl Assurance {
     fn word(self) -> &'static str {
         match self {
             Self::HeldTheLink => "held-the-link",
+            Self::SignedByTheEnrolledKey { .. } => "signed-by-the-enrolled-key",
         }
     }
 
     fn sentence(self) -> &'static str {
         match self {
             Self::HeldTheLink => "mail-answer-held-the-link",
+            Self::SignedByTheEnrolledKey { .. } => "mail-answer-signed",
         }
     }
 }
@@ -88,6 +92,13 @@ struct AnswerText<'a> {
 pub fn answer(head: &Letterhead, facts: &Answer<'_>, now: Time) -> Result<Vec<u8>, ComposeError> {
     let words =
         Words::new(&head.organisation, facts.language).fact("reader", header::shown_address(facts.reader.as_str()));
+    let words = match facts.assurance {
+        Assurance::HeldTheLink => words,
+        Assurance::SignedByTheEnrolledKey { enrolled_at } => {
+            let date = words.date(enrolled_at);
+            words.fact("date", date)
+        }
+    };
     let scan = (!facts.enclosures.is_empty()).then_some(facts.scan);
     let text = AnswerText { w: &words, assurance: facts.assurance, scan, text: facts.text }.render()?;
     let subject = header::line(facts.subject, header::SUBJECT);

@@ -1,6 +1,7 @@
 //! The notification: tells a reader that a letter waits, and how to see that this mail is genuine.
 //!
-//! Security: says nothing of the letter but who wrote it. The link's secret is in its fragment; no address is in it.
+//! Security: says nothing of the letter but who wrote it. The link's secret is in its fragment; no address is in it. To a
+//! reader who enrolled, the mail carries no secret at all.
 
 use sealpost_texts::Language;
 use sealpost_vault::address::EmailAddress;
@@ -15,15 +16,21 @@ pub struct Notification<'a> {
     pub sender_name: &'a str,
     pub sender: &'a EmailAddress,
     pub to: &'a EmailAddress,
-    /// Pickup and link secret, the whole URL.
-    pub link: &'a str,
-    /// The link secret to type, in groups of four.
-    pub pickup_code: &'a str,
+    pub opening: Opening<'a>,
     pub expires_at: Time,
     pub language: Language,
     pub follow_up: FollowUp,
     /// Without angle brackets.
     pub message_id: &'a str,
+}
+
+/// How the letter is opened.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Opening<'a> {
+    /// With the link. `link` is pickup and link secret, the whole URL; `pickup_code` the link secret to type, in groups of four.
+    Link { link: &'a str, pickup_code: &'a str },
+    /// With the reader's account. `link` is the pickup's URL, without any secret.
+    Account { link: &'a str },
 }
 
 /// Whether the reader knows the conversation already.
@@ -34,6 +41,7 @@ pub enum FollowUp {
 }
 
 triple!(first, "mail/notification.subject.txt", "mail/notification.txt", "mail/notification.html");
+triple!(straight, "mail/straight.subject.txt", "mail/straight.txt", "mail/straight.html");
 triple!(again, "mail/follow_up.subject.txt", "mail/follow_up.txt", "mail/follow_up.html");
 
 /// The mail with the link.
@@ -47,12 +55,21 @@ pub fn notification(head: &Letterhead, facts: &Notification<'_>, now: Time) -> R
         .fact("sender", sender)
         .fact("sender-name", name.clone().unwrap_or_default())
         .fact("sender-address", address)
-        .fact("link", facts.link)
-        .fact("pickup-code", header::line(facts.pickup_code, 80))
         .fact("date", expires);
-    let triple = match facts.follow_up {
-        FollowUp::First => first(&words)?,
-        FollowUp::Again => again(&words)?,
+    let (words, triple) = match (facts.opening, facts.follow_up) {
+        (Opening::Account { link }, _) => {
+            let words = words.fact("link", link);
+            let triple = straight(&words)?;
+            (words, triple)
+        }
+        (Opening::Link { link, pickup_code }, follow_up) => {
+            let words = words.fact("link", link).fact("pickup-code", header::line(pickup_code, 80));
+            let triple = match follow_up {
+                FollowUp::First => first(&words)?,
+                FollowUp::Again => again(&words)?,
+            };
+            (words, triple)
+        }
     };
     let from_name = if name.is_some() { words.say("mail-notification-from") } else { words.value("organisation") };
     Heading {

@@ -40,8 +40,7 @@ fn first<'a>(sender: &'a EmailAddress, to: &'a EmailAddress) -> Notification<'a>
         sender_name: "Dr. Anna Weber",
         sender,
         to,
-        link: LINK,
-        pickup_code: CODE,
+        opening: Opening::Link { link: LINK, pickup_code: CODE },
         expires_at: NOW + 30 * 86_400,
         language: Language::En,
         follow_up: FollowUp::First,
@@ -182,8 +181,11 @@ fn html_loads_nothing_and_runs_nothing() {
     head.organisation.name = "<script>alert(1)</script> & \"Söhne\"".to_owned();
     head.organisation.colour = "red;background:url(https://evil.example/x)".to_owned();
     head.organisation.website = "javascript:alert(1)".to_owned();
-    let facts =
-        Notification { sender_name: "<img src=x onerror=alert(1)>'", pickup_code: "<b>1</b>", ..first(&sender, &to) };
+    let facts = Notification {
+        sender_name: "<img src=x onerror=alert(1)>'",
+        opening: Opening::Link { link: LINK, pickup_code: "<b>1</b>" },
+        ..first(&sender, &to)
+    };
     let bytes = notification(&head, &facts, NOW).unwrap();
     let body = html(&well_formed(&bytes));
     for never in [

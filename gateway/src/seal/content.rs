@@ -4,7 +4,7 @@
 //! stored size, would depend on how much was padded, and would tell what the padding hides.
 //!
 //! Security: content is handed out only after the end of its packet was authenticated; inside are literal data and
-//! padding and nothing else, so no compressed packet is ever inflated.
+//! padding, in a signed one a signature too, and nothing else, so no compressed packet is ever inflated.
 //! Standards: RFC 9580 5.9 (literal data), 5.13.2 (SEIPD version 2), 5.14 (padding).
 
 use std::io::{Read, Write};
@@ -12,9 +12,9 @@ use std::io::{Read, Write};
 use ring::rand::{SecureRandom, SystemRandom};
 use sequoia_openpgp::cert::Cert;
 use sequoia_openpgp::crypto::SessionKey;
-use sequoia_openpgp::packet::{PKESK, SKESK, Tag};
+use sequoia_openpgp::packet::{PKESK, SKESK, Signature, Tag};
 use sequoia_openpgp::parse::stream::{
-    DecryptionHelper, DecryptorBuilder, MessageLayer, MessageStructure, VerificationHelper,
+    DecryptionHelper, DecryptorBuilder, MessageLayer, MessageStructure, VerificationError, VerificationHelper,
 };
 use sequoia_openpgp::parse::{PacketParser, Parse};
 use sequoia_openpgp::policy::StandardPolicy;
@@ -73,14 +73,36 @@ pub(super) fn open_content(
     key_packet: &[u8],
     packet: &[u8],
 ) -> Result<Zeroizing<Vec<u8>>, anyhow::Error> {
+    let (content, signatures) = open(Opener::new(key, Signed::Never), key_packet, packet)?;
+    anyhow::ensure!(signatures.is_empty(), "a signature where none belongs");
+    Ok(content)
+}
+
+/// The same for a packet in which literal data is signed once. The signature is handed out and not judged.
+pub(super) fn open_signed_content(
+    key: &SessionKey,
+    key_packet: &[u8],
+    packet: &[u8],
+) -> Result<(Zeroizing<Vec<u8>>, Signature), anyhow::Error> {
+    let (content, mut signatures) = open(Opener::new(key, Signed::Once), key_packet, packet)?;
+    match (signatures.pop(), signatures.pop()) {
+        (Some(signature), None) => Ok((content, signature)),
+        _ => anyhow::bail!("not exactly one signature"),
+    }
+}
+
+fn open(
+    opener: Opener,
+    key_packet: &[u8],
+    packet: &[u8],
+) -> Result<(Zeroizing<Vec<u8>>, Vec<Signature>), anyhow::Error> {
     let message = Read::chain(key_packet, packet);
     let policy = StandardPolicy::new();
-    let mut decryptor =
-        DecryptorBuilder::from_reader(message)?.with_policy(&policy, None, Opener { key, containers: 0 })?;
+    let mut decryptor = DecryptorBuilder::from_reader(message)?.with_policy(&policy, None, opener)?;
     let mut content = Zeroizing::new(Vec::with_capacity(packet.len()));
     decryptor.read_to_end(&mut content)?;
     anyhow::ensure!(decryptor.message_processed(), "the message does not end");
-    Ok(content)
+    Ok((content, std::mem::take(&mut decryptor.helper_mut().signatures)))
 }
 
 /// Enough for the padded content: a vector that grows would leave copies of it behind.
@@ -103,9 +125,25 @@ fn pad(content: &mut Vec<u8>) -> Result<(), SealError> {
     Ok(())
 }
 
+/// Whether a signature belongs inside.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Signed {
+    Never,
+    Once,
+}
+
 struct Opener<'a> {
     key: &'a SessionKey,
+    signed: Signed,
     containers: usize,
+    literals: usize,
+    signatures: Vec<Signature>,
+}
+
+impl<'a> Opener<'a> {
+    fn new(key: &'a SessionKey, signed: Signed) -> Self {
+        Self { key, signed, containers: 0, literals: 0, signatures: Vec::new() }
+    }
 }
 
 impl DecryptionHelper for Opener<'_> {
@@ -125,20 +163,36 @@ impl VerificationHelper for Opener<'_> {
     fn inspect(&mut self, packet: &PacketParser) -> anyhow::Result<()> {
         match packet.packet.tag() {
             Tag::SEIP => self.containers += 1,
-            Tag::PKESK | Tag::SKESK | Tag::Literal | Tag::Padding => {}
+            Tag::Literal => self.literals += 1,
+            Tag::OnePassSig | Tag::Signature if self.signed == Signed::Once => {}
+            Tag::PKESK | Tag::SKESK | Tag::Padding => {}
             _ => anyhow::bail!("a packet that does not belong here"),
         }
         anyhow::ensure!(self.containers <= 1, "sealed twice");
+        anyhow::ensure!(self.literals <= 1, "two contents");
         Ok(())
     }
 
+    // None is given away: whose signature it must be, the caller knows, and no clock has a say in it.
     fn get_certs(&mut self, _: &[KeyHandle]) -> anyhow::Result<Vec<Cert>> {
         Ok(Vec::new())
     }
 
     fn check(&mut self, structure: MessageStructure) -> anyhow::Result<()> {
-        let only_sealed = structure.into_iter().all(|layer| matches!(layer, MessageLayer::Encryption { .. }));
-        anyhow::ensure!(only_sealed, "a layer that does not belong here");
+        for layer in structure {
+            match layer {
+                MessageLayer::Encryption { .. } => {}
+                MessageLayer::SignatureGroup { results } if self.signed == Signed::Once => {
+                    for result in results {
+                        let Err(VerificationError::MissingKey { sig }) = result else {
+                            anyhow::bail!("a signature that is none");
+                        };
+                        self.signatures.push(sig.clone());
+                    }
+                }
+                _ => anyhow::bail!("a layer that does not belong here"),
+            }
+        }
         Ok(())
     }
 }

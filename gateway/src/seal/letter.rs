@@ -5,6 +5,7 @@ use sealpost_vault::id::{ConversationId, LetterId, NoRandomness, PickupId};
 use sealpost_vault::{Identity, Time};
 use sequoia_openpgp::crypto::SessionKey;
 
+use super::certificate::ReaderCertificate;
 use super::content::{literal, seal_content, signed};
 use super::pickup::{Binding, PickupSecrets};
 use super::slip::{Entry, IS_SLIP, Slip, hash_of, people};
@@ -116,11 +117,28 @@ impl SealedMessage {
         reader: &Identity,
     ) -> Result<PickupSecrets, SealError> {
         // A browser refuses a letter that doesn't name its reader; here is where that would go wrong.
-        if !self.plans.iter().any(|plan| plan.letter_id == letter && plan.readers.contains(reader)) {
+        if !self.is_for(letter, reader) {
             return Err(SealError::NotAReader);
         }
         let binding = Binding { pickup, letter, reader, organisation: keyring.fingerprint() };
         PickupSecrets::new(&binding, &self.session_key)
+    }
+
+    /// Lets one of the letter's readers open it with a certificate that is pinned to the address: one PKESK.
+    pub fn account_key(
+        &self,
+        certificate: &ReaderCertificate,
+        letter: LetterId,
+        reader: &Identity,
+    ) -> Result<Vec<u8>, SealError> {
+        if !self.is_for(letter, reader) {
+            return Err(SealError::NotAReader);
+        }
+        certificate.wrap(&self.session_key)
+    }
+
+    fn is_for(&self, letter: LetterId, reader: &Identity) -> bool {
+        self.plans.iter().any(|plan| plan.letter_id == letter && plan.readers.contains(reader))
     }
 }
 

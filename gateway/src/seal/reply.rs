@@ -1,10 +1,11 @@
 //! A reply from a browser: opened only as far as it fits the pickup that it claims to answer.
 //!
-//! The order matters. Shapes first, then the one key packet, then the reply's slip; its MAC before its JSON is parsed;
-//! every name in it compared with what the gateway's own store says; each part's hash before the part is opened.
+//! The order matters. Shapes first, then the one key packet, then the reply's slip; its MAC or signature before its JSON is
+//! parsed; every name in it compared with what the gateway's own store says; each part's hash before the part is opened.
 //!
-//! Security: uploads are a stranger's bytes. The MAC shows that whoever wrote this held link and share of this very
-//! pickup; who owns the mailbox now holds them too.
+//! Security: uploads are a stranger's bytes. A MAC shows that whoever wrote this held link and share of this very pickup;
+//! who owns the mailbox now holds them too. A signature shows that it was the enrolled reader. Which of the two it must be,
+//! the caller says and never the upload.
 
 use data_encoding::HEXLOWER_PERMISSIVE;
 use sealpost_vault::Identity;
@@ -17,7 +18,8 @@ use sequoia_openpgp::parse::Parse;
 use serde::Deserialize;
 use zeroize::Zeroizing;
 
-use super::content::open_content;
+use super::certificate::ReaderCertificate;
+use super::content::{open_content, open_signed_content};
 use super::shape::{ShapeError, data_packet, key_packet_to_certificate};
 use super::slip::{Entry, Kind};
 use super::voice::{Voice, WrongVoice};
@@ -43,12 +45,21 @@ pub struct OpenedReply {
 
 /// What the gateway's own store says about the pickup that the reply is uploaded for.
 pub struct ReplyContext<'a> {
-    pub voice: &'a Voice,
+    pub vouching: Vouching<'a>,
     pub pickup: PickupId,
     pub letter: LetterId,
     pub conversation: ConversationId,
     pub reader: &'a Identity,
     pub reply: ReplyId,
+}
+
+/// What makes a reply its reader's.
+#[derive(Clone, Copy)]
+pub enum Vouching<'a> {
+    /// The MAC of the pickup's voice key, in front of the slip's JSON.
+    Voice(&'a Voice),
+    /// A signature of the pinned certificate over the slip's JSON.
+    Pinned(&'a ReaderCertificate),
 }
 
 /// Why a reply isn't taken.
@@ -68,6 +79,8 @@ pub enum ReplyError {
     Tampered(usize),
     #[error("the reply's statement: {0}")]
     Voice(#[from] WrongVoice),
+    #[error("the reply's slip is not signed by the reader's certificate")]
+    Signature,
     #[error("the reply's slip is not well-formed")]
     Malformed,
     #[error("the reply names another {0:?}")]
@@ -129,7 +142,18 @@ pub fn open_reply(
     let session_key = session_key(keyring, key_packet)?;
     let open =
         |n: usize, packet: &[u8]| open_content(&session_key, key_packet, packet).map_err(|_| ReplyError::Tampered(n));
-    let slip = read_slip(keyring, context, &open(0, slip)?)?;
+    let json = match context.vouching {
+        Vouching::Voice(voice) => voiced(keyring, context, voice, open(0, slip)?)?,
+        Vouching::Pinned(certificate) => {
+            let (json, signature) =
+                open_signed_content(&session_key, key_packet, slip).map_err(|_| ReplyError::Tampered(0))?;
+            if !certificate.made(&signature, &json) {
+                return Err(ReplyError::Signature);
+            }
+            json
+        }
+    };
+    let slip = read_slip(keyring, context, &json)?;
 
     let [first, others @ ..] = slip.parts.as_slice() else { return Err(ReplyError::Malformed) };
     if others.len() != enclosures.len() {
@@ -173,7 +197,13 @@ fn session_key(keyring: &Keyring, key_packet: &[u8]) -> Result<SessionKey, Reply
         .ok_or(ReplyError::NotForUs)
 }
 
-fn read_slip(keyring: &Keyring, context: &ReplyContext, literal: &Zeroizing<Vec<u8>>) -> Result<ReplySlip, ReplyError> {
+/// The JSON behind a MAC that is right.
+fn voiced(
+    keyring: &Keyring,
+    context: &ReplyContext,
+    voice: &Voice,
+    mut literal: Zeroizing<Vec<u8>>,
+) -> Result<Zeroizing<Vec<u8>>, ReplyError> {
     let (mac, json) = literal.split_at_checked(MAC).ok_or(ReplyError::Malformed)?;
     let fields: [&[u8]; 6] = [
         context.pickup.bytes(),
@@ -183,8 +213,12 @@ fn read_slip(keyring: &Keyring, context: &ReplyContext, literal: &Zeroizing<Vec<
         context.reply.bytes(),
         &sha256(json),
     ];
-    context.voice.verify(&ctx("say/reply", &fields)?, mac)?;
+    voice.verify(&ctx("say/reply", &fields)?, mac)?;
+    literal.drain(..MAC);
+    Ok(literal)
+}
 
+fn read_slip(keyring: &Keyring, context: &ReplyContext, json: &[u8]) -> Result<ReplySlip, ReplyError> {
     let kinded: Kinded = serde_json::from_slice(json).map_err(|_| ReplyError::Malformed)?;
     if kinded.is != IS_REPLY {
         return Err(ReplyError::Mismatch(Field::Is));

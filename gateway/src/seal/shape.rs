@@ -12,8 +12,18 @@ const LONGEST_KEY_PACKET: usize = 1024;
 const AES_256: u8 = 9;
 const GCM: u8 = 3;
 const X25519: u8 = 25;
+const ED25519: u8 = 27;
 const SHA_256: u8 = 8;
+const SHA_512: u8 = 10;
 const ITERATED: u8 = 3;
+
+/// No certificate of a reader is longer.
+const LONGEST_CERTIFICATE: usize = 4 * 1024;
+/// No account file is longer, and none has more ways to unlock it.
+const LONGEST_ACCOUNT_FILE: usize = 8 * 1024;
+const MOST_WAYS: usize = 8;
+/// No signature of a reader is longer.
+const LONGEST_SIGNATURE: usize = 1024;
 
 /// What is wrong with a packet from outside.
 #[derive(Debug, thiserror::Error, PartialEq, Eq, Clone, Copy)]
@@ -30,12 +40,16 @@ pub enum ShapeError {
     Pieces,
     #[error("not the version that belongs here")]
     Version,
-    #[error("not the algorithms that belong here: AES-256 with GCM, X25519, iterated SHA-256")]
+    #[error(
+        "not the algorithms that belong here: AES-256 with GCM, X25519, iterated SHA-256, Ed25519 with SHA-256 or -512"
+    )]
     Algorithm,
     #[error("a chunk size above 2^22 octets")]
     ChunkSize,
     #[error("not as long as such a packet is")]
     Length,
+    #[error("not the reader's address")]
+    Address,
 }
 
 /// Exactly one SEIPD packet of version 2 with AES-256 and GCM.
@@ -84,7 +98,118 @@ pub fn key_packet_by_password(bytes: &[u8]) -> Result<(), ShapeError> {
     }
     // S2K: kind, hash, salt of 8, count; 12 octets of nonce; the key and its tag.
     let fits = s2k_octets == 11 && following == 3 + 11 + 12 && body.len() == 2 + 26 + 32 + 16;
-    if fits { Ok(()) } else { Err(ShapeError::Length) }
+    match body.get(15) {
+        // The smallest count: the password is a key, and a larger one would be work that a stranger makes us do.
+        Some(0) if fits => Ok(()),
+        Some(_) if fits => Err(ShapeError::Algorithm),
+        _ => Err(ShapeError::Length),
+    }
+}
+
+/// A reader's certificate: an Ed25519 primary with its own signature, the User ID `address` with one, an X25519 subkey with
+/// one, in this order and nothing else. Whether the signatures are right isn't looked at.
+pub fn reader_certificate(bytes: &[u8], address: &[u8]) -> Result<(), ShapeError> {
+    if bytes.len() > LONGEST_CERTIFICATE {
+        return Err(ShapeError::Length);
+    }
+    let mut rest = bytes;
+    for (tag, check) in CERTIFICATE {
+        let (packet, behind) = Packet::first(rest)?;
+        if packet.tag != tag {
+            return Err(ShapeError::Kind);
+        }
+        if packet.in_pieces {
+            return Err(ShapeError::Pieces);
+        }
+        match check {
+            Inside::Key(algorithm) => public_key(packet.start, algorithm)?,
+            Inside::Signature(kind) => signature_body(packet.start, kind)?,
+            Inside::Address if packet.start == address => {}
+            Inside::Address => return Err(ShapeError::Address),
+        }
+        rest = behind;
+    }
+    if rest.is_empty() { Ok(()) } else { Err(ShapeError::Trailing) }
+}
+
+/// Exactly one signature packet of version 6 over a binary document, Ed25519 with SHA-256 or SHA-512.
+pub fn signature(bytes: &[u8]) -> Result<(), ShapeError> {
+    if bytes.len() > LONGEST_SIGNATURE {
+        return Err(ShapeError::Length);
+    }
+    let packet = Packet::walk(bytes)?;
+    if packet.tag != 2 {
+        return Err(ShapeError::Kind);
+    }
+    if packet.in_pieces {
+        return Err(ShapeError::Pieces);
+    }
+    signature_body(packet.start, 0x00)
+}
+
+/// An account file: one to eight key packets by password, then exactly one data packet.
+pub fn account_file(bytes: &[u8]) -> Result<(), ShapeError> {
+    if bytes.len() > LONGEST_ACCOUNT_FILE {
+        return Err(ShapeError::Length);
+    }
+    let mut rest = bytes;
+    for way in 0..=MOST_WAYS {
+        let (packet, behind) = Packet::first(rest)?;
+        let whole = rest.get(..rest.len() - behind.len()).ok_or(ShapeError::Truncated)?;
+        if packet.tag == 18 && way > 0 {
+            // To the end: what stands behind it is found there.
+            return data_packet(rest);
+        }
+        key_packet_by_password(whole)?;
+        rest = behind;
+    }
+    Err(ShapeError::Kind)
+}
+
+/// What stands where in a reader's certificate.
+enum Inside {
+    /// A public key of this algorithm, with 32 octets.
+    Key(u8),
+    /// A signature of this type.
+    Signature(u8),
+    Address,
+}
+
+/// RFC 9580 10.1.1, 5.2.1: direct-key signature, positive certification, subkey binding.
+const CERTIFICATE: [(u8, Inside); 6] = [
+    (6, Inside::Key(ED25519)),
+    (2, Inside::Signature(0x1f)),
+    (13, Inside::Address),
+    (2, Inside::Signature(0x13)),
+    (14, Inside::Key(X25519)),
+    (2, Inside::Signature(0x18)),
+];
+
+// RFC 9580 5.5.2: version, time of making, algorithm, length of what follows, 32 octets.
+fn public_key(body: &[u8], algorithm: u8) -> Result<(), ShapeError> {
+    match body {
+        [6, _, _, _, _, of, 0, 0, 0, 32, ..] if *of == algorithm => {
+            if body.len() == 42 {
+                Ok(())
+            } else {
+                Err(ShapeError::Length)
+            }
+        }
+        [6, _, _, _, _, of, ..] if *of != algorithm => Err(ShapeError::Algorithm),
+        [6, ..] | [] => Err(ShapeError::Length),
+        _ => Err(ShapeError::Version),
+    }
+}
+
+// RFC 9580 5.2.3: version, type, key algorithm, hash algorithm; then subpackets, salt and the signature itself.
+fn signature_body(body: &[u8], kind: u8) -> Result<(), ShapeError> {
+    match body {
+        [6, of, ..] if *of != kind => Err(ShapeError::Kind),
+        [6, _, ED25519, SHA_256 | SHA_512, ..] => Ok(()),
+        [6, _, _, _, ..] => Err(ShapeError::Algorithm),
+        [6, ..] | [] => Err(ShapeError::Length),
+        _ => Err(ShapeError::Version),
+    }
 }
 
 fn key_packet(bytes: &[u8], tag: u8) -> Result<&[u8], ShapeError> {
@@ -105,7 +230,6 @@ fn key_packet(bytes: &[u8], tag: u8) -> Result<&[u8], ShapeError> {
     }
 }
 
-/// One packet that fills its bytes to the end.
 struct Packet<'a> {
     tag: u8,
     /// The body, or its first piece.
@@ -122,6 +246,12 @@ enum Length {
 
 impl<'a> Packet<'a> {
     fn walk(bytes: &'a [u8]) -> Result<Self, ShapeError> {
+        let (packet, rest) = Self::first(bytes)?;
+        if rest.is_empty() { Ok(packet) } else { Err(ShapeError::Trailing) }
+    }
+
+    /// The first packet, and what stands behind it.
+    fn first(bytes: &'a [u8]) -> Result<(Self, &'a [u8]), ShapeError> {
         let (head, rest) = bytes.split_first().ok_or(ShapeError::Truncated)?;
         // Both upper bits: the new format. The old one can leave the length open.
         if head & 0xc0 != 0xc0 {
@@ -144,11 +274,7 @@ impl<'a> Packet<'a> {
             (_, rest) = after.split_at_checked(octets).ok_or(ShapeError::Truncated)?;
             total += octets;
         }
-        if rest.is_empty() {
-            Ok(Self { tag: head & 0x3f, start, length: total, in_pieces })
-        } else {
-            Err(ShapeError::Trailing)
-        }
+        Ok((Self { tag: head & 0x3f, start, length: total, in_pieces }, rest))
     }
 }
 

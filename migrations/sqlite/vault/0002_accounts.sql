@@ -1,5 +1,5 @@
 -- writer: gateway. Readers who enrolled, and what their browser unlocks with. file: one OpenPGP message (SEALING.md, accounts).
--- vouch: the organisation's statement that certificate and address belong together.
+-- vouch: the organisation's statement that certificate and address belong together. changes: how often the file was changed.
 create table accounts (
     account_id text primary key,
     reader text not null unique,
@@ -10,6 +10,7 @@ create table accounts (
     vouched_at integer not null,
     vouch blob not null,
     file blob not null,
+    changes integer not null,
     changed_at integer not null
 ) strict;
 

@@ -14,7 +14,7 @@ use sealpost_vault::bell::{Door, Listener, Ringer};
 use sealpost_vault::db::Schema;
 use sealpost_vault::errands::{self, Answer, Bytes, Errand, Scope};
 use sealpost_vault::id::{ContentId, ConversationId, LetterId, PickupId};
-use sealpost_vault::letters::{self, NewContent, NewLetter, NewPickup};
+use sealpost_vault::letters::{self, NewContent, NewLetter, NewPickup, NewWay};
 use sealpost_vault::{BlobStore, Clock, Db, Identity, derive, id};
 use tokio_util::sync::{CancellationToken, DropGuard};
 use tower::ServiceExt as _;
@@ -98,8 +98,7 @@ impl Bench {
             pickup_id,
             reader: Identity::from_stored(ADDRESS.to_owned()),
             organisation: fingerprint,
-            share: [7; 32],
-            key_packet: b"key packet".to_vec(),
+            way: NewWay::Link { share: [7; 32], key_packet: b"key packet".to_vec() },
         };
         let letter = NewLetter {
             letter_id,

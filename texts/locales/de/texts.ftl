@@ -65,6 +65,7 @@ mail-code-ignore = Wenn Sie keinen Code angefordert haben, beachten Sie diese E-
 mail-answer-from = { $reader } über das Portal von { $organisation }
 mail-answer-without-subject = Antwort auf Ihre Nachricht
 mail-answer-held-the-link = Diese Antwort kam über das Portal von { $organisation }, von jemandem, der den Link hatte, der an { $reader } geschickt wurde.
+mail-answer-signed = Diese Antwort kam über das Portal von { $organisation }. Sie ist mit dem Schlüssel signiert, den { $reader } am { $date } hinterlegt hat.
 mail-answer-not-scanned = Die Anlagen wurden nicht auf Schadsoftware geprüft. Öffnen Sie sie mit Vorsicht.
 mail-answer-again = Wenn Sie auf diese E-Mail wie gewohnt antworten, geht Ihre Antwort geschützt in dasselbe Gespräch zurück.
 mail-answer-unnamed = Anlage
@@ -93,6 +94,30 @@ mail-unsent-subject = Nicht gesendet: Ihre geschützte Nachricht an { $recipient
 mail-unsent-title = Ihre Nachricht wurde nicht gesendet
 mail-unsent-intro = Sie haben am { $date } an { $recipient } geschrieben. Ihre Nachricht muss für den OpenPGP-Schlüssel des Empfängers verschlüsselt werden. Der Schlüssel war brauchbar, als die Nachricht angenommen wurde, und war es nicht mehr, als sie verschlüsselt werden sollte: Er ist abgelaufen, wurde widerrufen oder entfernt. Die Nachricht wurde nicht gesendet, auch nicht unverschlüsselt.
 mail-unsent-next = Bitten Sie Ihre Administration um einen neuen Schlüssel des Empfängers oder senden Sie die Nachricht auf anderem Weg.
+
+mail-straight-intro = { $sender } hat Ihnen geschrieben. Die Nachricht ist vertraulich und steht deshalb nicht in dieser E-Mail: Sie öffnen sie in Ihrem Konto im Portal von { $organisation }.
+mail-straight-button = Anmelden und Nachricht öffnen
+mail-straight-link-title = Melden Sie sich an und öffnen Sie die Nachricht:
+mail-straight-forgotten = Sie brauchen die Passphrase Ihres Kontos. Haben Sie sie vergessen, halten Sie Ihren Wiederherstellungscode bereit: Das Portal zeigt Ihnen den Weg zurück.
+mail-straight-call = Rufen Sie { $organisation } im Zweifel unter der Nummer an, die Sie schon kennen, aus einem Brief oder von einem früheren Besuch. Niemand dort wird Sie nach Ihrer Passphrase fragen.
+
+mail-account-fingerprint = Fingerabdruck des Schlüssels
+mail-account-made-subject = Ihr Konto im Portal von { $organisation }
+mail-account-made-title = Sie haben jetzt ein Konto
+mail-account-made-intro = Am { $date } wurde für { $reader } im Portal von { $organisation } ein Konto angelegt, mit einem eigenen Schlüssel. Von jetzt an werden Nachrichten an Sie so versiegelt, dass nur dieses Konto sie öffnet.
+mail-account-made-next = Waren Sie das nicht, hat jemand anderes Zugang zu Ihrem Postfach. Rufen Sie { $organisation } unter der Nummer an, die Sie schon kennen, oder schreiben Sie an { $contact }: Das Konto kann zurückgesetzt werden.
+mail-account-enrolled-subject = { $reader } hat jetzt ein Konto
+mail-account-enrolled-title = Ihr Empfänger hat jetzt ein Konto
+mail-account-enrolled-intro = { $reader }, dem Sie geschrieben haben, hat am { $date } im Portal von { $organisation } ein Konto angelegt, mit einem eigenen Schlüssel. Von jetzt an werden Ihre Nachrichten an diesen Empfänger für diesen Schlüssel versiegelt.
+mail-account-enrolled-next = Sie müssen nichts tun. Ist eine Nachricht so vertraulich, dass Sie sicher sein wollen, wem der Schlüssel gehört, rufen Sie den Empfänger an und vergleichen Sie den Fingerabdruck: Das Konto zeigt ihn unter Einstellungen. Sie erfahren, wenn sich der Schlüssel je ändert.
+mail-account-changed-subject = Der Schlüssel von { $reader } hat sich geändert
+mail-account-changed-title = Ihr Empfänger hat einen anderen Schlüssel
+mail-account-changed-intro = { $reader }, dem Sie geschrieben haben, hat am { $date } im Portal von { $organisation } ein neues Konto angelegt. Sein Schlüssel ist ein anderer als bisher.
+mail-account-changed-next = Das ist richtig so, wenn der Empfänger Passphrase und Wiederherstellungscode verloren hatte. Es könnte aber auch jemand anderes sein, der das Postfach übernommen hat. Bevor Sie etwas Vertrauliches senden, rufen Sie den Empfänger an und vergleichen Sie den Fingerabdruck. Stimmt etwas nicht, schreiben Sie an { $contact }.
+mail-account-reset-subject = Der Schlüssel von { $reader } wird nicht mehr verwendet
+mail-account-reset-title = Das Konto Ihres Empfängers wurde zurückgesetzt
+mail-account-reset-intro = Am { $date } hat die Administration von { $organisation } das Konto von { $reader }, dem Sie geschrieben haben, zurückgesetzt. Nachrichten, die für seinen Schlüssel versiegelt und noch nicht gelesen waren, lassen sich nicht mehr öffnen.
+mail-account-reset-next = Ihre nächsten Nachrichten gehen wieder mit einem Link an den Empfänger. Ist etwas, das Sie gesendet haben, noch wichtig, senden Sie es bitte noch einmal.
 
 ## Pages
 

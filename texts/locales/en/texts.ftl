@@ -65,6 +65,7 @@ mail-code-ignore = If you didn’t ask for a code, ignore this mail. Without the
 mail-answer-from = { $reader } via { $organisation } portal
 mail-answer-without-subject = Your message was answered
 mail-answer-held-the-link = This answer came through the portal of { $organisation }, from somebody who held the link that was sent to { $reader }.
+mail-answer-signed = This answer came through the portal of { $organisation }. It is signed with the key that { $reader } enrolled on { $date }.
 mail-answer-not-scanned = The enclosures were not scanned for malware. Open them with care.
 mail-answer-again = If you answer this mail as usual, your answer goes back protected, into the same conversation.
 mail-answer-unnamed = enclosure
@@ -93,6 +94,30 @@ mail-unsent-subject = Not sent: your protected message to { $recipient }
 mail-unsent-title = Your message was not sent
 mail-unsent-intro = You wrote to { $recipient } on { $date }. Your message has to be encrypted to the recipient’s OpenPGP key. The key was usable when the message was accepted and no longer was when it should have been encrypted: it expired, was revoked or was removed. The message was not sent, not in the clear either.
 mail-unsent-next = Ask your administrator for a new key of the recipient, or send the message another way.
+
+mail-straight-intro = { $sender } has written to you. The message is confidential, so it isn’t in this mail: you open it in your account on the portal of { $organisation }.
+mail-straight-button = Sign in and open the message
+mail-straight-link-title = Sign in and open the message:
+mail-straight-forgotten = You need the passphrase of your account. If you have forgotten it, keep your recovery code ready: the portal shows you the way back.
+mail-straight-call = If in doubt, call { $organisation } at the number that you already know, from a letter or an earlier visit. Nobody there will ask you for your passphrase.
+
+mail-account-fingerprint = Fingerprint of the key
+mail-account-made-subject = Your account on the portal of { $organisation }
+mail-account-made-title = You have an account now
+mail-account-made-intro = On { $date } an account was made for { $reader } on the portal of { $organisation }, with a key of its own. From now on, messages to you are sealed so that only this account opens them.
+mail-account-made-next = If it wasn’t you, somebody else has access to your mailbox. Call { $organisation } at the number that you already know, or write to { $contact }: the account can be reset.
+mail-account-enrolled-subject = { $reader } has an account now
+mail-account-enrolled-title = Your recipient has an account now
+mail-account-enrolled-intro = { $reader }, to whom you wrote, made an account on the portal of { $organisation } on { $date }, with a key of its own. From now on, your messages to this recipient are sealed to that key.
+mail-account-enrolled-next = There is nothing that you must do. If a message is so confidential that you want to be sure whose key it is, call the recipient and compare the fingerprint: the account shows it under Settings. You will be told if the key ever changes.
+mail-account-changed-subject = The key of { $reader } has changed
+mail-account-changed-title = Your recipient has another key
+mail-account-changed-intro = { $reader }, to whom you wrote, made a new account on the portal of { $organisation } on { $date }. Its key is another one than before.
+mail-account-changed-next = This is as it should be if the recipient had lost passphrase and recovery code. It could also be somebody else who took over the mailbox. Before you send something confidential, call the recipient and compare the fingerprint. If anything is wrong, write to { $contact }.
+mail-account-reset-subject = The key of { $reader } is no longer used
+mail-account-reset-title = Your recipient’s account was reset
+mail-account-reset-intro = On { $date } the administration of { $organisation } reset the account of { $reader }, to whom you wrote. Messages that were sealed to its key and not yet read can’t be opened any more.
+mail-account-reset-next = Your next messages go to the recipient with a link again. If something that you sent still matters, please send it again.
 
 ## Pages
 

@@ -96,7 +96,7 @@ impl Draft {
 
     fn context(&self) -> ReplyContext<'_> {
         ReplyContext {
-            voice: &self.voice,
+            vouching: Vouching::Voice(&self.voice),
             pickup: self.pickup,
             letter: self.letter,
             conversation: self.conversation,
@@ -246,7 +246,7 @@ fn without_the_voice_nothing_is_believed() {
         ReplyContext { letter: LetterId::random().unwrap(), ..draft.context() },
         ReplyContext { reply: ReplyId::random().unwrap(), ..draft.context() },
         ReplyContext { reader: &ben, ..draft.context() },
-        ReplyContext { voice: &stolen, ..draft.context() },
+        ReplyContext { vouching: Vouching::Voice(&stolen), ..draft.context() },
     ] {
         assert!(matches!(open_reply(&draft.keyring, &context, &key, &parts), Err(ReplyError::Voice(_))));
     }

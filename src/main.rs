@@ -8,6 +8,7 @@ mod demo;
 mod doors;
 mod exit;
 mod init;
+mod keys;
 mod letters;
 mod logging;
 mod parts;
@@ -75,6 +76,8 @@ enum Command {
     Queue(queue::QueueCommand),
     /// Look after sealed letters: list, send the notification again, withdraw
     Letters(letters::LettersCommand),
+    /// Look after keys: OpenPGP certificates of recipients
+    Keys(keys::KeysCommand),
     /// Check configuration, policy, certificates and keys, and say what is wrong; starts nothing
     CheckConfig,
 }
@@ -102,6 +105,7 @@ fn obey(command: Command, config: &Path) -> Result<(), Failure> {
         Command::Policy(policy) => on_runtime(policy.run(config)),
         Command::Queue(queue) => on_runtime(queue.run(config)),
         Command::Letters(letters) => on_runtime(letters.run(config)),
+        Command::Keys(keys) => on_runtime(keys.run(config)),
         Command::CheckConfig => check_config::run(config),
     }
 }

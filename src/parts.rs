@@ -34,6 +34,20 @@ pub async fn stores(configuration: &Configuration) -> Result<Stores, Failure> {
     Ok(Stores { vault, vault_blobs: configuration.vault_blobs()?, own, own_blobs: configuration.gateway_blobs()? })
 }
 
+/// Connects the gateway's own store alone, and brings its schema up to date.
+pub async fn own_store(configuration: &Configuration) -> Result<Db, Failure> {
+    if configuration.is_portals_alone() {
+        return Err(Failure::configuration(format!(
+            "{}: this machine is a portal's alone; certificates are looked after where the gateway runs",
+            configuration.path().display()
+        )));
+    }
+    private_directory(&configuration.gateway_directory())?;
+    let own = Db::connect(&configuration.gateway_url(), Schema::Gateway).await?;
+    own.migrate().await?;
+    Ok(own)
+}
+
 /// A directory that only its owner can enter.
 pub fn private_directory(path: &std::path::Path) -> Result<(), Failure> {
     use std::os::unix::fs::DirBuilderExt;

@@ -10,12 +10,24 @@
 //! the certificate.
 //! Standards: RFC 9580, RFC 4880 (version 4 keys); addresses compare canonically, as in Autocrypt Level 1.
 
+mod armor;
 mod check;
+mod import;
+mod listing;
+mod minimal;
+mod packets;
+mod parse;
 mod policy;
 mod reason;
+#[cfg(test)]
+mod tests;
 mod user_id;
 
 pub use check::{Container, UsableCert};
+pub use import::{Imported, News, Scope, Source, Taken, import};
+pub use listing::{Filter, Listed, Removed, State, Stored, find, list, remove};
+pub use packets::FramingError;
+pub use parse::{Candidate, ImportError, LONGEST_INPUT, Unfit, parse};
 pub use reason::{Check, Fact, Fault, KeyFault, Requirement, Weakness};
 
 use check::Admission;
@@ -25,9 +37,6 @@ use sequoia_openpgp::Cert;
 use sequoia_openpgp::parse::Parse;
 use serde::Serialize;
 use sqlx::Row;
-
-/// No more certificates are looked at for one address.
-const MOST_PER_ADDRESS: i64 = 32;
 
 /// The certificate that mail to an address is encrypted to, if one is usable at `now`.
 pub async fn usable_for(store: &Db, address: &EmailAddress, now: Time) -> Result<Option<UsableCert>, StoreError> {
@@ -43,15 +52,13 @@ struct Known {
     admission: Admission,
 }
 
-/// Admitted ones first.
 async fn of_address(store: &Db, address: &Identity) -> Result<Vec<Known>, StoreError> {
     let rows = sqlx::query(
         "select c.certificate, a.admitted from certificate_addresses a
          join certificates c on c.fingerprint = a.fingerprint
-         where a.address = $1 order by a.admitted desc, c.fingerprint limit $2",
+         where a.address = $1",
     )
     .bind(address.as_str())
-    .bind(MOST_PER_ADDRESS)
     .fetch_all(store.reader())
     .await?;
     let known = rows.iter().map(|row| {
@@ -59,7 +66,7 @@ async fn of_address(store: &Db, address: &Identity) -> Result<Vec<Known>, StoreE
         let bytes: Vec<u8> = row.try_get("certificate")?;
         Ok(Known {
             cert: Cert::from_bytes(&bytes).map_err(|_| StoreError::Corrupt("a certificate"))?,
-            admission: if admitted == 1 { Admission::Admitted } else { Admission::KnownOnly },
+            admission: Admission::from_stored(admitted),
         })
     });
     known.collect()
@@ -125,4 +132,9 @@ pub async fn explain(store: &Db, address: &EmailAddress, now: Time) -> Result<Ex
 /// Of several usable certificates the greatest is used.
 fn rank(cert: &Cert) -> (Time, String) {
     (check::seconds(cert.primary_key().key().creation_time()), cert.fingerprint().to_hex())
+}
+
+/// A canonical address as one to write to; every one that a User ID names is.
+fn written(address: &Identity) -> Result<EmailAddress, StoreError> {
+    address.as_str().parse().map_err(|_| StoreError::Corrupt("a certificate's address"))
 }

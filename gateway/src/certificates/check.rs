@@ -112,11 +112,31 @@ pub(super) enum Admission {
     KnownOnly,
 }
 
+impl Admission {
+    pub fn stored(self) -> i64 {
+        match self {
+            Self::Admitted => 1,
+            Self::KnownOnly => 0,
+        }
+    }
+
+    pub fn from_stored(admitted: i64) -> Self {
+        if admitted == 1 { Self::Admitted } else { Self::KnownOnly }
+    }
+}
+
 /// What came out for one certificate and one address.
 pub(super) struct Examination {
     pub checks: Vec<Check>,
     /// Where every check passed.
     pub usable: Option<UsableCert>,
+}
+
+impl Examination {
+    /// The first thing that is wrong, if something is.
+    pub fn fault(self) -> Option<Fault> {
+        self.checks.into_iter().find_map(|check| check.result.err())
+    }
 }
 
 /// Examines a certificate for an address at a moment.
@@ -163,6 +183,14 @@ pub(super) fn named(cert: &Cert) -> Vec<Identity> {
     named.sort();
     named.dedup();
     named
+}
+
+/// When a certificate expires, as far as its signatures can be read; 0: never.
+pub(super) fn expires_at(cert: &Cert, now: Time) -> Time {
+    match Moment::of(cert, now).alive(cert) {
+        Ok(Fact::ExpiresAt(until)) | Err(Fault::Expired(until)) => until,
+        _ => 0,
+    }
 }
 
 /// A moment, and the rules that hold at it.

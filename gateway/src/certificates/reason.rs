@@ -123,6 +123,15 @@ pub enum Fault {
 }
 
 impl Fault {
+    /// Of the certificate, or of all its subkeys for encrypting.
+    pub(super) fn is_expiry(&self) -> bool {
+        match self {
+            Self::Expired(_) => true,
+            Self::Keys(keys) => keys.iter().all(|key| key.fault.is_expiry()),
+            _ => false,
+        }
+    }
+
     /// From the revocations that count; the earliest is told.
     pub(super) fn revoked(signatures: &[&Signature]) -> Self {
         let first = signatures.iter().min_by_key(|signature| signature.signature_creation_time());

@@ -1,0 +1,1 @@
+//! What an input may be, and what is left of it.

@@ -381,6 +381,11 @@ impl Configuration {
         self.store.directory.join("gateway")
     }
 
+    /// The newest signed head of the audit, outside the database.
+    pub fn audit_head(&self) -> PathBuf {
+        self.gateway_directory().join("audit-head")
+    }
+
     pub fn vault_url(&self) -> String {
         if self.store.vault_url.is_empty() {
             format!("sqlite:{}", self.vault_directory().join("vault.db").display())

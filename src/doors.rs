@@ -18,6 +18,7 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 use tracing::{error, info, warn};
 
+use sealpost_gateway::audit::{self, Event};
 use sealpost_gateway::queue::{Queue, Reporter};
 use sealpost_gateway::{queue, smtp};
 use sealpost_vault::bell::{self, Listener};
@@ -130,7 +131,12 @@ pub async fn gateway(configuration: &Configuration, keeper: Keeper) -> Result<()
     )
     .map_err(Failure::configuration)?;
 
+    let sequencer = Arc::new(gateway.sequencer(configuration.audit_head()));
+    let started = Event::GatewayStarted { version: env!("CARGO_PKG_VERSION") };
+    audit::record_alone(gateway.own_store(), started, clock.now()).await?;
+
     let tasks = Tasks::new(&stop);
+    tasks.spawn(Arc::clone(&sequencer).run(stop.clone()));
     let bell = Listener::bind(gateway.vault(), &configuration.vault_directory(), bell::Door::Gateway);
     for _ in 0..configuration.gateway_settings().heavy.max(2) {
         tasks.spawn(Arc::clone(&gateway).work(stop.clone()));
@@ -160,7 +166,7 @@ pub async fn gateway(configuration: &Configuration, keeper: Keeper) -> Result<()
             settings,
             smtp_tls,
             Arc::clone(&gateway),
-            clock,
+            clock.clone(),
             stop.clone(),
         ));
     }
@@ -169,7 +175,11 @@ pub async fn gateway(configuration: &Configuration, keeper: Keeper) -> Result<()
     }
     say_ready(keeper, "gateway");
     stop.cancelled().await;
-    tasks.wind_up().await
+    let ended = tasks.wind_up().await;
+    // The last record is chained by whoever stops, so that nothing waits while nobody is there to chain it.
+    audit::record_alone(gateway.own_store(), Event::GatewayStopped, clock.now()).await?;
+    sequencer.catch_up().await?;
+    ended
 }
 
 /// What the gateway does at once. A part that ends before it is told to takes all with it: a gateway that takes mail and

@@ -2,6 +2,7 @@
 //!
 //! The only place that wires the parts together: one file per subcommand, the configuration, TLS and the sandbox.
 
+mod audit;
 mod check_config;
 mod configuration;
 mod demo;
@@ -76,6 +77,8 @@ enum Command {
     Queue(queue::QueueCommand),
     /// Look after sealed letters: list, send the notification again, withdraw
     Letters(letters::LettersCommand),
+    /// What happened: verify that the audit is whole, and export it
+    Audit(audit::AuditCommand),
     /// Look after keys: OpenPGP certificates of recipients
     Keys(keys::KeysCommand),
     /// Check configuration, policy, certificates and keys, and say what is wrong; starts nothing
@@ -105,6 +108,7 @@ fn obey(command: Command, config: &Path) -> Result<(), Failure> {
         Command::Policy(policy) => on_runtime(policy.run(config)),
         Command::Queue(queue) => on_runtime(queue.run(config)),
         Command::Letters(letters) => on_runtime(letters.run(config)),
+        Command::Audit(audit) => on_runtime(audit.run(config)),
         Command::Keys(keys) => on_runtime(keys.run(config)),
         Command::CheckConfig => check_config::run(config),
     }

@@ -15,6 +15,7 @@ use sealpost_vault::errands::Answer;
 use sealpost_vault::id::{PickupId, QueueId, ReplyId};
 use sealpost_vault::uploads;
 
+use crate::audit::{self, Event, Proof, Statement};
 use crate::conversations;
 use crate::envelope::ReversePath;
 use crate::notify::{self, Assurance, Scan};
@@ -36,8 +37,9 @@ impl Gateway {
         key_packet: Vec<u8>,
         parts: u32,
     ) -> Result<Answer, StoreError> {
-        let refused = |why: &'static str| {
+        let refused = async |why: &'static str| {
             warn!(pickup = %pickup_id, reply = %reply_id, why, "a reply was refused");
+            self.statement_refused(Statement::Reply, pickup_id, why).await?;
             Ok(Answer::Refused)
         };
         let taken: Option<(String,)> = sqlx::query_as("select pickup_id from replies where reply_id = $1")
@@ -46,12 +48,18 @@ impl Gateway {
             .await?;
         if let Some((of,)) = taken {
             // Asked again after the answer was lost: it is on its way already.
-            return if of == pickup_id.to_string() { Ok(Answer::Taken) } else { refused("its id was used before") };
+            return if of == pickup_id.to_string() {
+                Ok(Answer::Taken)
+            } else {
+                refused("its id was used before").await
+            };
         }
         let now = self.clock.now();
-        let Some(pickup) = pickups::find(&self.stores.own, pickup_id).await? else { return refused("no such pickup") };
+        let Some(pickup) = pickups::find(&self.stores.own, pickup_id).await? else {
+            return refused("no such pickup").await;
+        };
         if !pickup.state.lives() || pickup.expires_at <= now {
-            return refused("the pickup has ended");
+            return refused("the pickup has ended").await;
         }
         let (today,): (i64,) = sqlx::query_as("select count(*) from replies where pickup_id = $1 and taken_at > $2")
             .bind(pickup_id.to_string())
@@ -59,7 +67,7 @@ impl Gateway {
             .fetch_one(self.stores.own.reader())
             .await?;
         if today >= REPLIES_A_DAY {
-            return refused("too many replies in a day");
+            return refused("too many replies in a day").await;
         }
         // From the pin on only the pinned certificate speaks for the reader.
         let pinned = pins::current(&self.stores.own, &self.keyring, &pickup.reader).await?;
@@ -67,12 +75,13 @@ impl Gateway {
             Some(Pinned { vouched_at, .. }) => Assurance::SignedByTheEnrolledKey { enrolled_at: *vouched_at },
             None => Assurance::HeldTheLink,
         };
+        let proof = if pinned.is_some() { Proof::Signature } else { Proof::Voice };
         let voice = self.voice(&pickup).await?;
         if pinned.is_none() && voice.is_none() {
-            return refused("the pickup has no voice");
+            return refused("the pickup has no voice").await;
         }
         let Some(parts) = uploads::parts(&self.stores.vault, &self.stores.vault_blobs, reply_id, parts).await? else {
-            return refused("parts are missing or too large");
+            return refused("parts are missing or too large").await;
         };
         let keyring = Arc::clone(&self.keyring);
         let (letter, conversation, reader) = (pickup.letter_id, pickup.conversation_id, pickup.reader.clone());
@@ -98,7 +107,7 @@ impl Gateway {
             Ok(opened) => opened,
             Err(cause) => {
                 warn!(pickup = %pickup_id, reply = %reply_id, %cause, "a reply was not believed");
-                return Ok(Answer::Refused);
+                return refused("it was not believed").await;
             }
         };
 
@@ -151,6 +160,9 @@ impl Gateway {
         pickups::mark_answered(&mut transaction, pickup_id, now).await?;
         conversations::add_message(&mut transaction, pickup.conversation_id, &message_id).await?;
         self.queue.insert(&mut transaction, placed).await?;
+        let (reader, sender) = (&pickup.reader, &pickup.sender);
+        let answered = Event::Answered { pickup: pickup_id, reply: reply_id, reader, sender, proof };
+        audit::record(&mut transaction, answered, now).await?;
         transaction.commit().await?;
         info!(pickup = %pickup_id, reply = %reply_id, "a reply was taken");
         self.queue.wake();

@@ -9,12 +9,14 @@
 
 use std::sync::Arc;
 
+use sqlx::{Any, Transaction};
 use tracing::{info, warn};
 
-use sealpost_vault::EmailAddress;
 use sealpost_vault::db::StoreError;
 use sealpost_vault::id::QueueId;
+use sealpost_vault::{EmailAddress, Time};
 
+use crate::audit::{self, Event};
 use crate::certificates::{self, UsableCert};
 use crate::envelope::ReversePath;
 use crate::hold::shown;
@@ -38,7 +40,31 @@ pub(crate) struct Resolved {
     pub decisions: Vec<Decision>,
     pub keyed: Vec<Keyed>,
     /// Whose key is gone, where nothing else is allowed.
-    pub keyless: Vec<EmailAddress>,
+    pub keyless: Vec<Keyless>,
+}
+
+pub(crate) struct Keyless {
+    pub recipient: EmailAddress,
+    pub rule: String,
+}
+
+impl Resolved {
+    /// Into the audit, in the transaction that queues the mails.
+    pub(crate) async fn record(
+        &self,
+        transaction: &mut Transaction<'static, Any>,
+        message: QueueId,
+        now: Time,
+    ) -> Result<(), StoreError> {
+        for Keyed { recipient, certificate, rule } in &self.keyed {
+            let fingerprint = &certificate.fingerprint_hex();
+            audit::record(transaction, Event::Encrypted { message, recipient, fingerprint, rule }, now).await?;
+        }
+        for Keyless { recipient, rule } in &self.keyless {
+            audit::record(transaction, Event::Unsent { message, recipient, rule }, now).await?;
+        }
+        Ok(())
+    }
 }
 
 impl Gateway {
@@ -67,7 +93,7 @@ impl Gateway {
                 }
                 (None, Fallback::Return) => {
                     warn!(%queue_id, "the key is no longer usable: goes back to its sender");
-                    resolved.keyless.push(recipient.clone());
+                    resolved.keyless.push(Keyless { recipient: recipient.clone(), rule: rule.clone() });
                 }
             }
         }
@@ -125,11 +151,11 @@ impl Gateway {
     }
 
     /// Tells the sender, or the postmaster where the sender is nobody of ours, that a message was not sent.
-    pub(crate) fn unsent(&self, parsed: &ParsedMessage, keyless: &[EmailAddress]) -> Result<Vec<Mail>, StoreError> {
+    pub(crate) fn unsent(&self, parsed: &ParsedMessage, keyless: &[Keyless]) -> Result<Vec<Mail>, StoreError> {
         let postmaster = &self.settings.postmaster;
         let sender = parsed.received.envelope.reverse_path.address().filter(|sender| self.is_inside(sender));
         let sender = sender.unwrap_or(postmaster);
-        let report = |recipient| {
+        let report = |Keyless { recipient, .. }: &Keyless| {
             let original = notify::Original {
                 sender,
                 recipient,

@@ -28,6 +28,7 @@ use sealpost_vault::id::{ErrandId, NoRandomness, PickupId, QueueId, random};
 use sealpost_texts::Language;
 
 use crate::accounts;
+use crate::audit::{self, Event, Proof, Statement};
 use crate::envelope::ReversePath;
 use crate::notify::{self, FollowUp};
 use crate::pickups::{self, KEEP_CODE, KEEP_LINK, KEEP_VOICE, Pickup, State};
@@ -349,6 +350,14 @@ impl Gateway {
             .await?;
         }
         self.queue.insert(&mut transaction, placed).await?;
+        let mailed = Event::CodeMailed {
+            code: errand_id,
+            scope: word(scope),
+            reader: &first.reader,
+            pickups: pickups.iter().map(|pickup| pickup.pickup_id).collect(),
+            account: None,
+        };
+        audit::record(&mut transaction, mailed, now).await?;
         transaction.commit().await?;
         info!(pickup = %first.pickup_id, "a code was minted and queued");
         self.queue.wake();
@@ -404,6 +413,8 @@ impl Gateway {
             .execute(&mut *transaction)
             .await?;
         pickups::mark_notified(&mut transaction, pickup.pickup_id).await?;
+        let resent = Event::NotificationResent { pickup: pickup.pickup_id, reader: &pickup.reader };
+        audit::record(&mut transaction, resent, self.clock.now()).await?;
         self.queue.insert(&mut transaction, placed).await?;
         transaction.commit().await?;
         info!(pickup = %pickup.pickup_id, "the notification is sent again");
@@ -448,7 +459,9 @@ impl Gateway {
 
     async fn released(&self, pickup: PickupId) -> Result<Answer, StoreError> {
         let mut transaction = self.stores.own.begin().await?;
-        pickups::mark_released(&mut transaction, pickup, self.clock.now()).await?;
+        if pickups::mark_released(&mut transaction, pickup, self.clock.now()).await? {
+            audit::record(&mut transaction, Event::Released { pickup }, self.clock.now()).await?;
+        }
         transaction.commit().await?;
         Ok(Answer::Done)
     }
@@ -460,6 +473,7 @@ impl Gateway {
         }
         let Some(voice) = self.voice(&pickup).await? else {
             warn!(pickup = %pickup_id, "a receipt by link where no voice counts: dropped");
+            self.statement_refused(Statement::Opened, pickup_id, "no voice counts").await?;
             return Ok(Answer::Done);
         };
         let said = seal::verify_opened(
@@ -473,14 +487,30 @@ impl Gateway {
         );
         if said.is_err() {
             warn!(pickup = %pickup_id, "a receipt without the reader's voice: dropped");
+            self.statement_refused(Statement::Opened, pickup_id, "not the reader's voice").await?;
             return Ok(Answer::Done);
         }
         let mut transaction = self.stores.own.begin().await?;
-        pickups::mark_opened(&mut transaction, pickup_id, self.clock.now()).await?;
+        if pickups::mark_opened(&mut transaction, pickup_id, self.clock.now()).await? {
+            let (letter, reader) = (pickup.letter_id, &pickup.reader);
+            let opened = Event::Opened { pickup: pickup_id, letter, reader, proof: Proof::Voice };
+            audit::record(&mut transaction, opened, self.clock.now()).await?;
+        }
         transaction.commit().await?;
         info!(pickup = %pickup_id, "opened");
         self.stores.own.forget_deleted().await?;
         Ok(Answer::Done)
+    }
+
+    /// What was said in a reader's name and isn't believed changes nothing, and is remembered.
+    pub(crate) async fn statement_refused(
+        &self,
+        statement: Statement,
+        pickup: PickupId,
+        why: &'static str,
+    ) -> Result<(), StoreError> {
+        let refused = Event::StatementRefused { statement, pickup: Some(pickup), account: None, why };
+        audit::record_alone(&self.stores.own, refused, self.clock.now()).await
     }
 
     /// Old answers and old codes are forgotten.

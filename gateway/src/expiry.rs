@@ -18,6 +18,7 @@ use sealpost_vault::db::StoreError;
 use sealpost_vault::id::{LetterId, PickupId};
 use sealpost_vault::letters;
 
+use crate::audit::{self, Event, LetterRead};
 use crate::notify;
 use crate::pickups::{self, Pickup, State};
 use crate::pipeline::{Gateway, PANICKED};
@@ -109,10 +110,14 @@ impl Gateway {
         };
         self.destroy(pickup).await?;
         let mut transaction = self.stores.own.begin().await?;
-        if pickups::end(&mut transaction, pickup.pickup_id, State::Expired).await?
-            && let Some(report) = report
-        {
-            self.queue.insert(&mut transaction, report).await?;
+        if pickups::end(&mut transaction, pickup.pickup_id, State::Expired).await? {
+            let read = if unread { LetterRead::Unread } else { LetterRead::Opened };
+            let (letter, reader) = (pickup.letter_id, &pickup.reader);
+            let expired = Event::Expired { pickup: pickup.pickup_id, letter, reader, read };
+            audit::record(&mut transaction, expired, now).await?;
+            if let Some(report) = report {
+                self.queue.insert(&mut transaction, report).await?;
+            }
         }
         self.queue.withdraw_notifications(&mut transaction, pickup.pickup_id).await?;
         transaction.commit().await?;
@@ -141,6 +146,9 @@ impl Gateway {
             if pickups::end(&mut transaction, pickup.pickup_id, State::Withdrawn).await? {
                 count += 1;
                 info!(pickup = %pickup.pickup_id, letter = %pickup.letter_id, "withdrawn");
+                let (letter, reader) = (pickup.letter_id, &pickup.reader);
+                let withdrawn = Event::Withdrawn { pickup: pickup.pickup_id, letter, reader };
+                audit::record(&mut transaction, withdrawn, self.clock.now()).await?;
             }
             self.queue.withdraw_notifications(&mut transaction, pickup.pickup_id).await?;
         }
@@ -195,6 +203,7 @@ impl Undeliverable for Gateway {
     ) -> Result<(), StoreError> {
         let Some(pickup) = pickups::find_within(transaction, pickup_id).await? else { return Ok(()) };
         if pickups::mark_undelivered(transaction, pickup_id).await? {
+            audit::record(transaction, Event::NotificationReturned { pickup: pickup_id }, self.clock.now()).await?;
             let report = self.queue.place(self.undelivered_report(&pickup, reply)?).await?;
             self.queue.insert(transaction, report).await?;
         }

@@ -20,6 +20,7 @@ use sealpost_vault::id::{ContentId, ConversationId, LetterId, PickupId, QueueId,
 use sealpost_vault::letters::{self, NewContent, NewLetter, NewPickup, NewWay};
 use sealpost_vault::{EmailAddress, Identity};
 
+use crate::audit::{self, Event};
 use crate::conversations::{self, Conversation};
 use crate::envelope::ReversePath;
 use crate::message::{Mailbox, ParsedMessage, prepare};
@@ -54,6 +55,7 @@ impl Letters {
         }
         for pickup in &self.pickups {
             pickups::insert(transaction, pickup).await?;
+            audit::record(transaction, held(pickup), now).await?;
             // Enrolled while the letter was being sealed: it opens with its link, like those that came before.
             if pickup.way == Way::Link && pins::is_pinned(transaction, &pickup.reader).await? {
                 pickups::silence(transaction, &pickup.reader).await?;
@@ -350,6 +352,21 @@ impl Gateway {
     /// A Message-ID (without angle brackets) for a mail of our own; it tells nothing.
     pub(crate) fn new_message_id(&self) -> Result<String, StoreError> {
         Ok(format!("{}@{}", QueueId::random()?, self.settings.hostname))
+    }
+}
+
+fn held(pickup: &Pickup) -> Event<'_> {
+    Event::Held {
+        message: pickup.origin,
+        letter: pickup.letter_id,
+        pickup: pickup.pickup_id,
+        conversation: pickup.conversation_id,
+        sender: &pickup.sender,
+        reader: &pickup.reader,
+        way: match pickup.way {
+            Way::Link => audit::Way::Link,
+            Way::Account => audit::Way::Account,
+        },
     }
 }
 

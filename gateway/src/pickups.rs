@@ -366,13 +366,13 @@ pub async fn mark_notified(transaction: &mut Transaction<'static, Any>, pickup_i
     Ok(())
 }
 
-/// The portal says that it released the letter; the first time counts.
+/// The portal says that it released the letter; false where it had said so before, or the letter has ended.
 pub async fn mark_released(
     transaction: &mut Transaction<'static, Any>,
     pickup_id: PickupId,
     now: Time,
-) -> Result<(), StoreError> {
-    sqlx::query(
+) -> Result<bool, StoreError> {
+    let done = sqlx::query(
         "update pickups set state = 'released', released_at = $1
          where pickup_id = $2 and state in ('notified', 'undelivered')",
     )
@@ -380,17 +380,18 @@ pub async fn mark_released(
     .bind(pickup_id.to_string())
     .execute(&mut **transaction)
     .await?;
-    Ok(())
+    Ok(done.rows_affected() == 1)
 }
 
-/// The reader's browser proved that it opened the letter: the link can't be sent again from now on.
+/// The reader's browser proved that it opened the letter: the link can't be sent again from now on. False where it had
+/// proved it before, or the letter has ended.
 pub async fn mark_opened(
     transaction: &mut Transaction<'static, Any>,
     pickup_id: PickupId,
     now: Time,
-) -> Result<(), StoreError> {
+) -> Result<bool, StoreError> {
     let nothing: &[u8] = &[];
-    sqlx::query(
+    let done = sqlx::query(
         "update pickups set state = 'opened', opened_at = $1, kept_link = $2
          where pickup_id = $3 and state in ('notified', 'undelivered', 'released')",
     )
@@ -399,7 +400,7 @@ pub async fn mark_opened(
     .bind(pickup_id.to_string())
     .execute(&mut **transaction)
     .await?;
-    Ok(())
+    Ok(done.rows_affected() == 1)
 }
 
 /// The reader is enrolled: links can't be sent again, and no voice counts any more. Of all of the reader's pickups.

@@ -30,7 +30,6 @@ use sealpost_vault::id::{PickupId, QueueId, Token};
 use crate::addresses::{Own, ReplyDomain};
 use crate::audit::{self, Event};
 use crate::conversations::{self, Conversation};
-use crate::encrypt::{Keyed, Resolved};
 use crate::envelope::ReversePath;
 use crate::keyring::Keyring;
 use crate::message::{Author, Facts, ParsedMessage, outgoing, trace_header};
@@ -199,7 +198,17 @@ impl Gateway {
                         queue_id = %parsed.received.queue_id, rule = judgement.rule, treatment = ?judgement.treatment,
                         "judged"
                     );
-                    self.decision(judgement, protection, &from, recipient).await?
+                    let rule = judgement.rule.clone();
+                    let decided = self.decision(judgement, protection, &from, recipient).await;
+                    if let Err(refusal) = decided
+                        && !refusal.is_temporary()
+                    {
+                        let message = parsed.received.queue_id;
+                        let refused = Event::RefusedByPolicy { message, from: from.address(), recipient, rule: &rule };
+                        let recorded = audit::record_alone(&self.stores.own, refused, self.clock.now()).await;
+                        recorded.map_err(|cause| temporary(&cause))?;
+                    }
+                    decided?
                 }
             });
         }
@@ -333,12 +342,12 @@ impl Gateway {
     async fn carry(&self, claimed: &Claimed) -> Result<(), StoreError> {
         let Judged { received, decisions } = &claimed.judged;
         let parsed = self.parse_again(received).await?;
-        let Resolved { decisions, keyed, keyless } = self.resolve(received.queue_id, decisions).await?;
-        let relayed = self.relay(&parsed, &decisions).await?;
-        let encrypted = self.encrypt(&parsed, &keyed).await?;
-        let held = self.hold(&parsed, &decisions).await?;
-        let returned = self.take_back(&parsed, &decisions).await?;
-        let unsent = self.unsent(&parsed, &keyless)?;
+        let resolved = self.resolve(received.queue_id, decisions).await?;
+        let relayed = self.relay(&parsed, &resolved.decisions).await?;
+        let encrypted = self.encrypt(&parsed, &resolved.keyed).await?;
+        let held = self.hold(&parsed, &resolved.decisions).await?;
+        let returned = self.take_back(&parsed, &resolved.decisions).await?;
+        let unsent = self.unsent(&parsed, &resolved.keyless)?;
         let mut mails: Vec<Mail> =
             relayed.into_iter().chain(encrypted).chain(held.notifications).chain(unsent).collect();
         let reported = returned.len();
@@ -351,17 +360,15 @@ impl Gateway {
             let mut transaction = self.stores.own.begin().await?;
             let now = self.clock.now();
             held.letters.record(&mut transaction, now).await?;
-            for Keyed { recipient, certificate, rule } in &keyed {
-                let (message, fingerprint) = (received.queue_id, &certificate.fingerprint_hex());
-                audit::record(&mut transaction, Event::Encrypted { message, recipient, fingerprint, rule }, now)
-                    .await?;
-            }
+            resolved.record(&mut transaction, received.queue_id, now).await?;
             for mail in placed {
                 self.queue.insert(&mut transaction, mail).await?;
             }
             for (pickup_id, report) in undelivered.into_iter().zip(reports) {
                 // Another bounce may have been faster: the sender is told once.
                 if pickups::mark_undelivered(&mut transaction, pickup_id).await? {
+                    let event = Event::NotificationReturned { pickup: pickup_id };
+                    audit::record(&mut transaction, event, now).await?;
                     self.queue.insert(&mut transaction, report).await?;
                 }
             }

@@ -36,7 +36,7 @@ mod worker;
 mod bench;
 #[cfg(test)]
 #[path = "../tests/support/postgres.rs"]
-mod postgres;
+pub(crate) mod postgres;
 #[cfg(test)]
 mod tests;
 

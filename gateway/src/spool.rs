@@ -18,6 +18,7 @@ use sealpost_vault::db::{Db, Engine, StoreError, met};
 use sealpost_vault::id::{ConversationId, QueueId, Token, random};
 use sealpost_vault::{EmailAddress, Identity};
 
+use crate::audit::{self, Event, Order, Treated, Treatment};
 use crate::envelope::Envelope;
 use crate::keyring::Keyring;
 use crate::policy::Clearance;
@@ -109,23 +110,25 @@ impl Spool {
     pub async fn commit(&self, judged: Judged) -> Result<QueueId, StoreError> {
         let queue_id = judged.received.queue_id;
         let keyring = Arc::clone(&self.keyring);
-        let sealed = tokio::task::spawn_blocking(move || {
-            let frame = encode(judged)?;
-            keyring.spool_seal(&queue_id, frame).map_err(|_| StoreError::Corrupt("a message that can't be encrypted"))
+        let (sealed, frame) = tokio::task::spawn_blocking(move || {
+            let (bytes, frame) = encode(judged)?;
+            let sealed = keyring.spool_seal(&queue_id, bytes);
+            Ok::<_, StoreError>((sealed.map_err(|_| StoreError::Corrupt("a message that can't be encrypted"))?, frame))
         })
         .await
         .map_err(|_| StoreError::Corrupt("a message whose encryption panicked"))??;
         let placed = self.blobs.place(format!("spool/{queue_id}"), sealed).await?;
         let blob_key = placed.blob_key.clone();
-        if let Err(error) = self.insert(queue_id, placed).await {
+        if let Err(error) = self.insert(queue_id, placed, &frame).await {
             self.take_out(queue_id, &blob_key).await;
             return Err(error);
         }
         Ok(queue_id)
     }
 
-    async fn insert(&self, queue_id: QueueId, placed: Placed) -> Result<(), StoreError> {
+    async fn insert(&self, queue_id: QueueId, placed: Placed, frame: &Frame) -> Result<(), StoreError> {
         let now = self.clock.now();
+        let mut transaction = self.store.begin().await?;
         sqlx::query(
             "insert into spool (queue_id, size, blob_key, sealed, received_at, attempts, next_at, claimed_until, claim, last_error)
              values ($1, $2, $3, $4, $5, 0, $6, 0, '', '')",
@@ -136,9 +139,12 @@ impl Spool {
         .bind(placed.in_row)
         .bind(now)
         .bind(now)
-        .execute(self.store.writer())
+        .execute(&mut *transaction)
         .await?;
-        Ok(())
+        let from = frame.envelope.reverse_path.address();
+        let recipients = frame.decisions.iter().map(treated).collect();
+        audit::record(&mut transaction, Event::Accepted { message: queue_id, from, recipients }, now).await?;
+        Ok(transaction.commit().await?)
     }
 
     /// What could not be committed must not take the room that was too little. On PostgreSQL a lost connection leaves it
@@ -220,7 +226,15 @@ impl Spool {
             .bind(&claimed.claim)
             .execute(&mut **transaction)
             .await?;
-        met(&done, 1)
+        met(&done, 1)?;
+        let message = claimed.judged.received.queue_id;
+        for decision in &claimed.judged.decisions {
+            if let Decision::Relay { recipient, clearance } = decision {
+                let relayed = Event::Relayed { message, recipient, rule: clearance.rule() };
+                audit::record(transaction, relayed, self.clock.now()).await?;
+            }
+        }
+        Ok(())
     }
 
     /// Deletes what lay beside a finished row.
@@ -296,20 +310,30 @@ impl Spool {
 
     /// Makes a waiting message due now. False where there is none.
     pub async fn retry(&self, queue_id: QueueId) -> Result<bool, StoreError> {
+        let mut transaction = self.store.begin().await?;
         let done = sqlx::query("update spool set next_at = 0 where queue_id = $1")
             .bind(queue_id.to_string())
-            .execute(self.store.writer())
+            .execute(&mut *transaction)
             .await?;
-        Ok(done.rows_affected() == 1)
+        if done.rows_affected() != 1 {
+            return Ok(false);
+        }
+        let ordered = Event::QueueOrdered { order: Order::Retry, of: Some(queue_id), rows: 1 };
+        audit::record(&mut transaction, ordered, self.clock.now()).await?;
+        transaction.commit().await?;
+        Ok(true)
     }
 
     /// Deletes a waiting message for good. False where there is none.
     pub async fn delete(&self, queue_id: QueueId) -> Result<bool, StoreError> {
+        let mut transaction = self.store.begin().await?;
         let row: Option<(String,)> = sqlx::query_as("delete from spool where queue_id = $1 returning blob_key")
             .bind(queue_id.to_string())
-            .fetch_optional(self.store.writer())
+            .fetch_optional(&mut *transaction)
             .await?;
         let Some((blob_key,)) = row else { return Ok(false) };
+        audit::record(&mut transaction, Event::SpoolDeleted { message: queue_id }, self.clock.now()).await?;
+        transaction.commit().await?;
         self.blobs.delete(&blob_key).await?;
         Ok(true)
     }
@@ -319,20 +343,30 @@ impl Spool {
 }
 
 /// Length of the frame as 32 bits big-endian, the frame as JSON, the message's bytes.
-fn encode(judged: Judged) -> Result<Vec<u8>, StoreError> {
+fn encode(judged: Judged) -> Result<(Vec<u8>, Frame), StoreError> {
     let Judged { received, decisions } = judged;
-    let frame = serde_json::to_vec(&Frame {
-        envelope: received.envelope,
-        client: received.client,
-        received_at: received.received_at,
-        decisions,
-    })?;
-    let length = u32::try_from(frame.len()).map_err(|_| StoreError::Corrupt("an envelope too large to spool"))?;
-    let mut out = Vec::with_capacity(4 + frame.len() + received.bytes.len() + 16);
+    let frame =
+        Frame { envelope: received.envelope, client: received.client, received_at: received.received_at, decisions };
+    let json = serde_json::to_vec(&frame)?;
+    let length = u32::try_from(json.len()).map_err(|_| StoreError::Corrupt("an envelope too large to spool"))?;
+    let mut out = Vec::with_capacity(4 + json.len() + received.bytes.len() + 16);
     out.extend_from_slice(&length.to_be_bytes());
-    out.extend_from_slice(&frame);
+    out.extend_from_slice(&json);
     out.extend_from_slice(&received.bytes);
-    Ok(out)
+    Ok((out, frame))
+}
+
+/// A decision as the audit says it: without the tokens of our own addresses.
+fn treated(decision: &Decision) -> Treated<'_> {
+    let (recipient, treatment, rule) = match decision {
+        Decision::Relay { recipient, clearance } => (Some(recipient), Treatment::Relay, clearance.rule()),
+        Decision::Encrypt { recipient, rule, .. } => (Some(recipient), Treatment::Encrypt, rule.as_str()),
+        Decision::Hold { recipient, rule } => (Some(recipient), Treatment::Hold, rule.as_str()),
+        Decision::Continue { recipient, .. } => (Some(recipient), Treatment::Continue, ""),
+        Decision::Returned { .. } => (None, Treatment::Return, ""),
+        Decision::Drop => (None, Treatment::Drop, ""),
+    };
+    Treated { recipient, treatment, rule }
 }
 
 fn decode(queue_id: QueueId, spooled: Vec<u8>) -> Result<Judged, StoreError> {

@@ -6,6 +6,8 @@
 
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing, clippy::string_slice)]
 
+#[path = "road/audit.rs"]
+mod audit;
 #[path = "road/bench.rs"]
 mod bench;
 #[path = "road/circles.rs"]
@@ -63,6 +65,10 @@ macro_rules! scenarios {
 }
 
 scenarios! {
+    audit:
+        a_letters_life_is_recorded_in_order_and_without_content,
+        an_administrators_orders_are_recorded,
+        nothing_changes_without_its_record;
     endings:
         an_unread_letter_ends_at_its_date_and_its_sender_is_told,
         an_opened_letter_ends_silently,

@@ -45,6 +45,12 @@ pub enum Event<'a> {
         fingerprint: &'a str,
         rule: &'a str,
     },
+    /// Not sent: the recipient's key was no longer usable, and no other way is allowed. The sender is told.
+    Unsent {
+        message: QueueId,
+        recipient: &'a EmailAddress,
+        rule: &'a str,
+    },
     /// Sealed for this reader; the notification is queued.
     Held {
         message: QueueId,
@@ -80,7 +86,6 @@ pub enum Event<'a> {
     /// The notification could not be delivered; the sender is told.
     NotificationReturned {
         pickup: PickupId,
-        reader: &'a Identity,
     },
     /// A code was mailed. `code` names the errand, not the digits.
     CodeMailed {
@@ -317,5 +322,4 @@ pub enum Order {
     Retry,
     Hold,
     Release,
-    Delete,
 }

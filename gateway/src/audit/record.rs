@@ -4,7 +4,7 @@ use serde::Serialize;
 use sqlx::{Any, Transaction};
 
 use sealpost_vault::clock::Time;
-use sealpost_vault::db::{StoreError, met};
+use sealpost_vault::db::{Db, StoreError, met};
 use sealpost_vault::id::QueueId;
 
 use super::Event;
@@ -33,4 +33,11 @@ pub async fn record(
     .execute(&mut **transaction)
     .await?;
     met(&done, 1)
+}
+
+/// Records an event that changes no row of ours: something was refused.
+pub async fn record_alone(store: &Db, event: Event<'_>, now: Time) -> Result<(), StoreError> {
+    let mut transaction = store.begin().await?;
+    record(&mut transaction, event, now).await?;
+    Ok(transaction.commit().await?)
 }

@@ -11,6 +11,7 @@ use sqlx::any::AnyRow;
 use sqlx::{Any, Row, Transaction};
 
 use super::{Kind, Queue, Route, UnknownWord, words};
+use crate::audit::{self, Event, Order};
 
 /// Whether a row is tried.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -111,6 +112,7 @@ impl Queue {
     /// Tries again now, held rows too. A row whose lifetime is over gets another one of the same length.
     pub async fn retry(&self, selection: Selection) -> Result<Changed, StoreError> {
         let now = self.clock.now();
+        let mut tx = self.store.begin().await?;
         let done = sqlx::query(
             "update queue set state = 'active', next_at = $2,
              expires_at = case when expires_at <= $2 then $2 + (expires_at - created_at) else expires_at end
@@ -118,33 +120,41 @@ impl Queue {
         )
         .bind(selection.bound())
         .bind(now)
-        .execute(self.store.writer())
+        .execute(&mut *tx)
         .await?;
+        self.ordered(&mut tx, Order::Retry, selection, done.rows_affected()).await?;
+        tx.commit().await?;
         self.wake();
         self.changed(selection, done.rows_affected()).await
     }
 
     /// Keeps rows from being tried.
     pub async fn hold(&self, selection: Selection) -> Result<Changed, StoreError> {
+        let mut tx = self.store.begin().await?;
         let done = sqlx::query(
             "update queue set state = 'held' where ($1 = '' or queue_id = $1 or origin_id = $1)
              and state = 'active' and claimed_until <= $2",
         )
         .bind(selection.bound())
         .bind(self.clock.now())
-        .execute(self.store.writer())
+        .execute(&mut *tx)
         .await?;
+        self.ordered(&mut tx, Order::Hold, selection, done.rows_affected()).await?;
+        tx.commit().await?;
         self.changed(selection, done.rows_affected()).await
     }
 
     /// Ends [`Queue::hold`]; the rows are tried when they are due.
     pub async fn release(&self, selection: Selection) -> Result<Changed, StoreError> {
+        let mut tx = self.store.begin().await?;
         let done = sqlx::query(
             "update queue set state = 'active' where ($1 = '' or queue_id = $1 or origin_id = $1) and state = 'held'",
         )
         .bind(selection.bound())
-        .execute(self.store.writer())
+        .execute(&mut *tx)
         .await?;
+        self.ordered(&mut tx, Order::Release, selection, done.rows_affected()).await?;
+        tx.commit().await?;
         self.wake();
         self.changed(selection, done.rows_affected()).await
     }
@@ -161,15 +171,19 @@ impl Queue {
         .await?;
         let mut deleted = 0;
         for (body_id,) in &bodies {
-            deleted += sqlx::query(
-                "delete from queue where body_id = $3 and ($1 = '' or queue_id = $1 or origin_id = $1) and claimed_until <= $2",
+            let rows: Vec<(String, String, String, String)> = sqlx::query_as(
+                "delete from queue where body_id = $3 and ($1 = '' or queue_id = $1 or origin_id = $1) and claimed_until <= $2
+                 returning queue_id, origin_id, kind, recipient",
             )
             .bind(selection.bound())
             .bind(now)
             .bind(body_id)
-            .execute(&mut *tx)
-            .await?
-            .rows_affected();
+            .fetch_all(&mut *tx)
+            .await?;
+            for row in &rows {
+                self.deleted(&mut tx, row).await?;
+            }
+            deleted += u64::try_from(rows.len()).unwrap_or(u64::MAX);
             Self::delete_small_body(&mut tx, body_id).await?;
         }
         tx.commit().await?;
@@ -214,6 +228,37 @@ impl Queue {
         .fetch_one(self.store.reader())
         .await?;
         Ok(Counts { fresh, deferred, held, oldest })
+    }
+
+    /// An administrator's order, in the transaction that obeys it; one that changed nothing leaves no record.
+    async fn ordered(
+        &self,
+        tx: &mut Transaction<'static, Any>,
+        order: Order,
+        selection: Selection,
+        rows: u64,
+    ) -> Result<(), StoreError> {
+        if rows == 0 {
+            return Ok(());
+        }
+        let of = match selection {
+            Selection::All => None,
+            Selection::Id(id) => Some(id),
+        };
+        audit::record(tx, Event::QueueOrdered { order, of, rows }, self.clock.now()).await
+    }
+
+    /// What was deleted undelivered is named row by row.
+    async fn deleted(
+        &self,
+        tx: &mut Transaction<'static, Any>,
+        (row, message, kind, recipient): &(String, String, String, String),
+    ) -> Result<(), StoreError> {
+        let kind: Kind = kind.parse().map_err(|_: UnknownWord| StoreError::Corrupt("a word of the queue"))?;
+        let recipient = recipient.parse().map_err(|_| StoreError::Corrupt("a recipient"))?;
+        let (row, message, mail) = (row.parse()?, message.parse()?, kind.as_str());
+        let deleted = Event::QueueDeleted { row, message, mail, recipient: &recipient };
+        audit::record(tx, deleted, self.clock.now()).await
     }
 
     async fn changed(&self, selection: Selection, changed: u64) -> Result<Changed, StoreError> {

@@ -10,6 +10,7 @@ use sqlx::{Any, Transaction};
 use super::claim::{Claim, ClaimedRow};
 use super::report::{Cause, FailedRecipient, Report, Reporter};
 use super::{Kind, LIFETIME, Mail, Queue, Route, Undeliverable, backoff, later};
+use crate::audit::{self, Event, FailureCause};
 use crate::deliver::{Failure, Outcome};
 use crate::envelope::ReversePath;
 
@@ -64,6 +65,9 @@ impl Queue {
             if !self.end_row(&mut tx, claim, row, &end).await? {
                 tracing::warn!(queue_id = %row.queue_id, origin = %claim.origin, "the row was taken by somebody else meanwhile");
                 continue;
+            }
+            if let Some(event) = event(claim, row, outcome, &end) {
+                audit::record(&mut tx, event, now).await?;
             }
             if let End::Fail(failure) = end {
                 let cause = if matches!(outcome, Outcome::Later(_)) { Cause::Expired } else { Cause::Refused };
@@ -190,6 +194,22 @@ impl Queue {
         let placed = self.place(mail).await?;
         self.insert(tx, placed).await?;
         Ok(true)
+    }
+}
+
+/// What the audit says of a row's end; nothing where it waits. The next hop's words stay out of it.
+fn event<'a>(claim: &Claim, row: &'a ClaimedRow, outcome: &Outcome, end: &End<'a>) -> Option<Event<'a>> {
+    let (message, mail, recipient) = (claim.origin, claim.kind.as_str(), &row.recipient);
+    match end {
+        End::Wait { .. } => None,
+        End::Deliver(_) => Some(Event::Delivered { row: row.queue_id, message, mail, recipient }),
+        End::Fail(failure) => {
+            let cause = match outcome {
+                Outcome::Later(_) => FailureCause::Expired,
+                Outcome::Delivered(_) | Outcome::Refused(_) => FailureCause::Refused,
+            };
+            Some(Event::Failed { row: row.queue_id, message, mail, recipient, status: &failure.status, cause })
+        }
     }
 }
 

@@ -7,6 +7,7 @@ use tokio_util::sync::CancellationToken;
 use super::bench::{Bench, START, address, deferred, delivered, mail, refused};
 use super::postgres::Postgres;
 use super::*;
+use crate::deliver::Outcome;
 use crate::deliver::fake::{Behaving, Scripted, nobody};
 
 const DAY: i64 = 86_400;
@@ -44,6 +45,7 @@ scenarios!(
     no_report_about_a_null_sender,
     an_undeliverable_notification_is_told_in_its_transaction,
     an_answer_is_held_and_the_postmaster_told,
+    each_recipients_end_is_recorded_once_and_without_the_hops_words,
     codes_and_reports_are_dropped,
     a_claim_that_is_not_renewed_is_lost,
     a_worker_that_dies_loses_nothing,
@@ -277,6 +279,42 @@ async fn an_answer_is_held_and_the_postmaster_told(bench: Bench) {
     let rows = bench.queue.list().await.unwrap();
     assert_eq!((rows[0].state, rows[0].expires_at), (State::Active, START + 35 * DAY));
     assert!(String::from_utf8(bench.queue.body(claim.body_id).await.unwrap()).unwrap().contains("canary"));
+}
+
+async fn each_recipients_end_is_recorded_once_and_without_the_hops_words(bench: Bench) {
+    bench.insert(mail(Kind::Relayed, &["a@home.example", "b@home.example", "c@home.example"])).await;
+    let claim = bench.claim(Route::Outside).await.unwrap();
+    let end_of = |name: &str| match name {
+        "a@home.example" => Outcome::Delivered("250 ok canary".to_owned()),
+        "b@home.example" => refused("no such canary"),
+        _ => deferred("4.7.1"),
+    };
+    let outcomes: Vec<Outcome> = claim.rows.iter().map(|row| end_of(&row.recipient.to_string())).collect();
+    bench.settle(&claim, &outcomes).await.unwrap();
+    // Settled twice, it ended once.
+    bench.settle(&claim, &outcomes).await.unwrap();
+    bench.clock.set(START + 6 * DAY);
+    let claim = bench.claim(Route::Outside).await.unwrap();
+    bench.settle(&claim, &[deferred("4.7.1")]).await.unwrap();
+    let bodies: Vec<(String,)> = sqlx::query_as("select body from audit_records order by position")
+        .fetch_all(bench.queue.store.reader())
+        .await
+        .unwrap();
+    let mut ends: Vec<[String; 4]> = Vec::new();
+    for (body,) in bodies {
+        assert!(!body.contains("canary") && !body.contains("not now"), "{body}");
+        let record: serde_json::Value = serde_json::from_str(&body).unwrap();
+        ends.push(["kind", "recipient", "status", "cause"].map(|name| record[name].as_str().unwrap_or("").to_owned()));
+    }
+    ends.sort();
+    assert_eq!(
+        ends,
+        [
+            ["delivered", "a@home.example", "", ""],
+            ["failed", "b@home.example", "5.1.1", "refused"],
+            ["failed", "c@home.example", "4.7.1", "expired"],
+        ]
+    );
 }
 
 async fn codes_and_reports_are_dropped(bench: Bench) {

@@ -162,6 +162,10 @@ impl Road {
         Self { directory, clock, keyring, stores, queue, gateway: Arc::new(gateway) }
     }
 
+    pub fn directory(&self) -> &Path {
+        self.directory.path()
+    }
+
     pub fn now(&self) -> Time {
         self.clock.now()
     }

@@ -195,6 +195,10 @@ pub async fn a_key_that_ends_before_it_is_used_sends_nothing(road: Road) {
         assert_eq!(mail.header("In-Reply-To"), "<first@klinik.example>");
     }
     assert!(road.gateway.spool().list().await.unwrap().is_empty());
+    let rows: Vec<(String,)> =
+        sqlx::query_as("select body from audit_records").fetch_all(road.stores.own.reader()).await.unwrap();
+    let told = |kind: &str| rows.iter().filter(|(body,)| body.contains(&format!("\"kind\":\"{kind}\""))).count();
+    assert_eq!((told("unsent"), told("encrypted"), told("relayed"), told("held")), (2, 0, 0, 0));
     // At the door it is refused now.
     let refused = road.submit(SENDER, &["anna@steuer.example"], &marked("anna@steuer.example")).await;
     assert_eq!(refused.map_err(|no| (no.code, no.enhanced)), Err((550, "5.7.5")));

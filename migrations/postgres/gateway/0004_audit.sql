@@ -20,6 +20,7 @@ create table audit_heads (
     n bigint primary key,
     hash bytea not null,
     signed_at bigint not null,
+    organisation bytea not null,
     signer bytea not null,
     signature bytea not null
 );

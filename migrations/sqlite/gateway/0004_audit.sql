@@ -20,6 +20,7 @@ create table audit_heads (
     n integer primary key,
     hash blob not null,
     signed_at integer not null,
+    organisation blob not null,
     signer blob not null,
     signature blob not null
 ) strict;

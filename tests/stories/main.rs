@@ -39,6 +39,7 @@ mod encryption;
 mod endings;
 mod links;
 mod main_job;
+mod openpgp;
 mod relaying;
 mod roles;
 mod trouble;

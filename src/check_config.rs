@@ -2,11 +2,13 @@
 
 use std::path::Path;
 
+use sealpost_gateway::keyring::{Keyring, Used};
+
 use crate::configuration::Configuration;
 use crate::exit::Failure;
-use crate::tls;
+use crate::{parts, tls};
 
-pub fn run(config: &Path) -> Result<(), Failure> {
+pub async fn run(config: &Path) -> Result<(), Failure> {
     let configuration = Configuration::load(config)?;
     configuration.policy()?;
     configuration.hops()?;
@@ -23,9 +25,12 @@ pub fn run(config: &Path) -> Result<(), Failure> {
             .map_err(|cause| Failure::configuration(format!("{}: {cause}", configuration.organisation.logo)))?;
     }
     let keyring = configuration.keyring()?;
+    let store = store(&configuration, &keyring).await?;
     println!("{}: fine", config.display());
     println!("organisation   {}", configuration.organisation.name);
     println!("certificate    {}", keyring.fingerprint_hex());
+    println!("keys           generation {}, under {}", keyring.generation(), configuration.master()?);
+    println!("store          {store}");
     println!("portal         {} on {}", configuration.organisation.portal, configuration.portal.listen);
     println!("smtp           {} on {}", configuration.smtp.hostname, configuration.smtp.listen);
     println!("inside         {} via {}", configuration.inside.domains.join(", "), configuration.inside.next_hop);
@@ -35,4 +40,19 @@ pub fn run(config: &Path) -> Result<(), Failure> {
         configuration.policy.file.as_ref().map_or_else(|| "built-in".to_owned(), |file| file.display().to_string())
     );
     Ok(())
+}
+
+/// Whether the keys fit the store, where there is one. It is neither made nor changed.
+async fn store(configuration: &Configuration, keyring: &Keyring) -> Result<&'static str, Failure> {
+    let used = match parts::own_store_if_there(configuration).await {
+        Ok(None) => return Ok("none yet"),
+        Ok(Some(store)) => Used::of(&store).await.map_err(Failure::from),
+        Err(failure) => Err(failure),
+    };
+    // A store that doesn't answer, or that an earlier version made, is the start's business.
+    let Ok(used) = used else {
+        return Ok("not compared with the keys: it doesn't answer, or is of an earlier version");
+    };
+    keyring.fits(used.as_ref())?;
+    Ok(if used.is_some() { "fits the keys" } else { "not used with keys yet" })
 }

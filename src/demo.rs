@@ -144,7 +144,10 @@ impl Demo {
         let logo = directory.join("logo.svg");
         std::fs::write(&logo, samples::LOGO).map_err(said(&logo))?;
         let configuration = Configuration::load(&path)?;
-        if !configuration.keys.directory.exists() {
+        if configuration.keys.directory.exists() {
+            // Those of an earlier demo, perhaps.
+            init::upgrade_keys(&configuration)?;
+        } else {
             init::make_keys(&configuration)?;
         }
         Ok(configuration)

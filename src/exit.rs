@@ -3,7 +3,7 @@
 use std::fmt::Display;
 use std::process::ExitCode;
 
-use sealpost_gateway::keyring::KeyringError;
+use sealpost_gateway::keyring::{KeyringError, UseError};
 use sealpost_vault::StoreError;
 use sealpost_vault::grants::GrantError;
 
@@ -57,7 +57,20 @@ impl From<ConfigurationError> for Failure {
 
 impl From<KeyringError> for Failure {
     fn from(error: KeyringError) -> Self {
-        Self::configuration(error)
+        match error {
+            // Another command has them: it isn't the configuration that is wrong.
+            KeyringError::Busy(_) => Self::unavailable(error),
+            _ => Self::configuration(error),
+        }
+    }
+}
+
+impl From<UseError> for Failure {
+    fn from(error: UseError) -> Self {
+        match error {
+            UseError::Older { .. } | UseError::OtherSet => Self::configuration(error),
+            UseError::Store(cause) => Self::unavailable(cause),
+        }
     }
 }
 

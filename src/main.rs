@@ -79,7 +79,7 @@ enum Command {
     Letters(letters::LettersCommand),
     /// What happened: verify that the audit is whole, and export it
     Audit(audit::AuditCommand),
-    /// Look after keys: OpenPGP certificates of recipients
+    /// Look after keys: the organisation's own, and OpenPGP certificates of recipients
     Keys(keys::KeysCommand),
     /// Check configuration, policy, certificates and keys, and say what is wrong; starts nothing
     CheckConfig,
@@ -110,7 +110,7 @@ fn obey(command: Command, config: &Path) -> Result<(), Failure> {
         Command::Letters(letters) => on_runtime(letters.run(config)),
         Command::Audit(audit) => on_runtime(audit.run(config)),
         Command::Keys(keys) => on_runtime(keys.run(config)),
-        Command::CheckConfig => check_config::run(config),
+        Command::CheckConfig => on_runtime(check_config::run(config)),
     }
 }
 

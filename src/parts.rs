@@ -58,11 +58,23 @@ pub fn private_directory(path: &std::path::Path) -> Result<(), Failure> {
         .map_err(|cause| Failure::system(format!("{}: {cause}", path.display())))
 }
 
+/// The gateway's own store, not migrated; `None` where there is none yet, which isn't made.
+pub async fn own_store_if_there(configuration: &Configuration) -> Result<Option<Db>, Failure> {
+    let url = configuration.gateway_url();
+    if let Some(file) = url.strip_prefix("sqlite:")
+        && !std::path::Path::new(file).exists()
+    {
+        return Ok(None);
+    }
+    Ok(Some(Db::connect(&url, Schema::Gateway).await?))
+}
+
 /// The gateway with everything that it holds.
 pub async fn gateway(configuration: &Configuration, clock: Clock) -> Result<(Gateway, Queue), Failure> {
     let keyring = Arc::new(configuration.keyring()?);
     let policy = configuration.policy()?;
     let stores = stores(configuration).await?;
+    keyring.take_up(&stores.own, clock.now()).await?;
     let queue = Queue::new(stores.own.clone(), stores.own_blobs.clone(), Arc::clone(&keyring), clock.clone());
     let ringer = Ringer::new(&stores.vault, &configuration.vault_directory(), Door::Portal);
     let gateway = Gateway::new(

@@ -65,13 +65,18 @@ impl Reach {
         if !configuration.organisation.logo.is_empty() {
             readable.push(real(Path::new(&configuration.organisation.logo)));
         }
-        for (what, secret) in
-            [("key directory", &configuration.keys.directory), ("gateway's store", &configuration.gateway_directory())]
-        {
+        let master = configuration.master()?.file();
+        let directories = [
+            ("key directory", Some(configuration.keys.directory.clone())),
+            ("master key", master),
+            ("gateway's store", Some(configuration.gateway_directory())),
+        ];
+        for (what, secret) in directories {
+            let Some(secret) = &secret else { continue };
             if let Some(open) = readable.iter().find(|path| real(secret).starts_with(path)) {
                 return Err(Failure::configuration(format!(
                     "portal.certificate, portal.key or organisation.logo opens {} to the portal, and the {what} lies in it: \
-                     move it, the portal must reach neither",
+                     move it, the portal must not reach it",
                     open.display()
                 )));
             }

@@ -15,6 +15,9 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 use tracing::{error, info};
 
+use sealpost_gateway::keyring::MasterSource;
+use sealpost_vault::clock::Clock;
+
 use crate::configuration::Configuration;
 use crate::doors::{self, Keeper};
 use crate::exit::Failure;
@@ -119,13 +122,17 @@ pub async fn both(
     opened: impl FnOnce(),
 ) -> Result<(), Failure> {
     // Refuses without keys before anything is started, and brings the schemas up to date in one process.
-    drop(configuration.keyring()?);
+    let keyring = configuration.keyring()?;
     configuration.policy()?;
-    drop(parts::stores(configuration).await?);
+    let stores = parts::stores(configuration).await?;
+    keyring.take_up(&stores.own, Clock::system().now()).await?;
+    drop((keyring, stores));
+    let master = configuration.master()?;
     let (open, mut opening) = mpsc::channel(8);
     let tasks = TaskTracker::new();
     for door in [Door::Gateway, Door::Portal] {
-        tasks.spawn(look_after(door, configuration.path().to_owned(), logs, open.clone(), stop.clone()));
+        let start = Start { door, config: configuration.path().to_owned(), logs, master: master.clone() };
+        tasks.spawn(look_after(start, open.clone(), stop.clone()));
     }
     let mut waiting = vec![Door::Gateway, Door::Portal];
     let mut opened = Some(opened);
@@ -147,12 +154,21 @@ pub async fn both(
     Ok(())
 }
 
-async fn look_after(door: Door, config: PathBuf, logs: Logs, open: mpsc::Sender<Door>, stop: CancellationToken) {
+/// How a door is started.
+struct Start {
+    door: Door,
+    config: PathBuf,
+    logs: Logs,
+    master: MasterSource,
+}
+
+async fn look_after(start: Start, open: mpsc::Sender<Door>, stop: CancellationToken) {
+    let door = start.door;
     let (first, longest) = AGAIN;
     let mut wait = first;
     while !stop.is_cancelled() {
         let started = Instant::now();
-        match start(door, &config, logs) {
+        match start.process() {
             Ok((mut child, stdin)) => {
                 if let Some(stdout) = child.stdout.take() {
                     let open = open.clone();
@@ -193,25 +209,33 @@ async fn look_after(door: Door, config: PathBuf, logs: Logs, open: mpsc::Sender<
     }
 }
 
-fn start(door: Door, config: &Path, logs: Logs) -> std::io::Result<(Child, Option<ChildStdin>)> {
-    // The running executable itself, also after an upgrade has replaced the file that it was started from.
-    let mut command = Command::new("/proc/self/exe");
-    if logs == Logs::Quiet && std::env::var_os("SEALPOST_LOG").is_none() {
-        command.env("SEALPOST_LOG", "warn");
+impl Start {
+    fn process(&self) -> std::io::Result<(Child, Option<ChildStdin>)> {
+        // The running executable itself, also after an upgrade has replaced the file that it was started from.
+        let mut command = Command::new("/proc/self/exe");
+        if self.logs == Logs::Quiet && std::env::var_os("SEALPOST_LOG").is_none() {
+            command.env("SEALPOST_LOG", "warn");
+        }
+        if self.door == Door::Portal
+            && let Some(variable) = self.master.variable()
+        {
+            // It has no business with the master key. Where a credential lies it may know: its sandbox keeps it out.
+            command.env_remove(variable);
+        }
+        let mut child = command
+            .arg0("sealpost")
+            .arg("--config")
+            .arg(&self.config)
+            .args(["serve", self.door.word(), "--supervised"])
+            // systemd is told by the supervisor alone
+            .env_remove("NOTIFY_SOCKET")
+            // a signal to the terminal's process group reaches the supervisor, which stops its doors in order
+            .process_group(0)
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .kill_on_drop(true)
+            .spawn()?;
+        let stdin = child.stdin.take();
+        Ok((child, stdin))
     }
-    let mut child = command
-        .arg0("sealpost")
-        .arg("--config")
-        .arg(config)
-        .args(["serve", door.word(), "--supervised"])
-        // systemd is told by the supervisor alone
-        .env_remove("NOTIFY_SOCKET")
-        // a signal to the terminal's process group reaches the supervisor, which stops its doors in order
-        .process_group(0)
-        .stdin(Stdio::piped())
-        .stdout(Stdio::piped())
-        .kill_on_drop(true)
-        .spawn()?;
-    let stdin = child.stdin.take();
-    Ok((child, stdin))
 }

@@ -1,6 +1,6 @@
 //! Ends of letters: a date that was printed is kept by a job; a letter that was sent to a wrong address is withdrawn at once.
 //!
-//! Destroying means: key packets, share and slip are deleted from the vault, the parts too when no other reader has them,
+//! Destroying means: key packets (the account's too), share and slip are deleted from the vault, the parts too when no other reader has them,
 //! kept secrets are deleted from the own store, and the write-ahead logs are truncated. Own store last: a crash in between
 //! destroys again.
 
@@ -16,11 +16,12 @@ use tracing::{error, info};
 use sealpost_vault::clock::Time;
 use sealpost_vault::db::StoreError;
 use sealpost_vault::id::{LetterId, PickupId};
-use sealpost_vault::letters;
+use sealpost_vault::{accounts, letters};
 
 use crate::audit::{self, Event, LetterRead};
 use crate::notify;
 use crate::pickups::{self, Pickup, State};
+use crate::pins;
 use crate::pipeline::{Gateway, PANICKED};
 use crate::queue::Undeliverable;
 use crate::returns::about;
@@ -188,6 +189,21 @@ impl Gateway {
             if !living.contains(&letter) {
                 info!(%letter, "swept from the vault: nobody was notified of it");
                 letters::destroy(&self.stores.vault, &self.stores.vault_blobs, letter).await?;
+            }
+        }
+        self.sweep_accounts(sealed_before).await
+    }
+
+    /// Accounts in the vault that no pin knows: an enrolment or a reset that a crash interrupted. They mean nothing.
+    async fn sweep_accounts(&self, written_before: Time) -> Result<(), StoreError> {
+        for account in accounts::older_than(&self.stores.vault, written_before).await? {
+            match pins::of_account(&self.stores.own, &self.keyring, account).await {
+                Ok(Some(_)) => {}
+                Ok(None) => {
+                    info!(%account, "swept from the vault: no address is pinned to it");
+                    accounts::delete_account(&self.stores.vault, account).await?;
+                }
+                Err(cause) => error!(%account, %cause, "its pin can't be judged: it stays"),
             }
         }
         Ok(())

@@ -12,13 +12,16 @@
 
 mod audit_key;
 mod certificate;
+mod change;
 mod contents;
 mod epochs;
 mod files;
+mod generation;
 mod mail;
 mod master;
 mod opaque;
 mod organisation;
+mod passphrase;
 mod sealed;
 mod storage;
 mod upgrade;
@@ -32,7 +35,10 @@ use sealpost_vault::id::{NoRandomness, QueueId};
 use zeroize::Zeroizing;
 
 pub use audit_key::audit_verify;
+pub use change::{Backup, Change, Primary, Rotating};
+pub use generation::{UseError, Used};
 pub use master::{Made, MasterError, MasterKey, MasterSource};
+pub use passphrase::{LockedError, Passphrase};
 pub use upgrade::Upgraded;
 
 pub(crate) use mail::MailKey;
@@ -62,8 +68,8 @@ pub enum KeyringError {
     )]
     Missing { file: PathBuf, loss: &'static str },
     #[error(
-        "{} has keys but not the file `format`, which is written last: `sealpost init` was interrupted. Keys that were \
-         never used can be removed and made again; keys that were in use need `format` back from the backup",
+        "{} has keys but not the file `format`, which is written last: `sealpost init` or `sealpost keys restore` was \
+         interrupted. Empty the directory and run it again; keys that were in use before come from their backup",
         .0.display()
     )]
     Unfinished(PathBuf),
@@ -107,6 +113,12 @@ pub enum KeyringError {
     UserId,
     #[error("the organisation's certificate has no key that signs")]
     NoSigner,
+    #[error(
+        "the organisation's primary key was taken out of these keys: its file and passphrase are needed (--primary FILE)"
+    )]
+    PrimaryIsOut,
+    #[error("this is the primary key of another organisation's certificate")]
+    OtherPrimary,
     #[error("the OpenPGP library refused")]
     OpenPgp(#[source] Box<dyn std::error::Error + Send + Sync>),
     #[error("what was kept does not open: other keys, another row or owner, or changed bytes")]
@@ -137,10 +149,13 @@ impl Keyring {
         address: &str,
         now: Time,
     ) -> Result<Self, KeyringError> {
-        let contents = Contents::generate(organisation, address, now)?;
+        Self::write_new(&Contents::generate(organisation, address, now)?, directory, master)
+    }
+
+    fn write_new(contents: &Contents, directory: &Path, master: &MasterSource) -> Result<Self, KeyringError> {
         let files = Files::create(directory)?;
         let (master, _) = master.load_or_make()?;
-        write_checked(&files, &master, &contents)?;
+        write_checked(&files, &master, contents)?;
         files.finish()?;
         // What was written is what will be loaded after the next start: find out now whether it can be.
         Self::open_sealed(&files, &master)
@@ -178,6 +193,16 @@ impl Keyring {
         HEXUPPER.encode(self.0.organisation.fingerprint())
     }
 
+    /// Whether the secret part of the organisation's primary key is here, or was taken out.
+    pub fn has_primary(&self) -> bool {
+        self.0.organisation.has_primary()
+    }
+
+    /// The fingerprint of the certificate for mail: 40 upper-case hexadecimal digits.
+    pub fn mail_fingerprint(&self) -> String {
+        self.0.mail.certificate_ref().fingerprint().to_hex()
+    }
+
     /// The organisation's certificate, binary, without secrets.
     pub fn certificate(&self) -> Vec<u8> {
         self.0.organisation.certificate()
@@ -197,6 +222,12 @@ impl Keyring {
         kept: &[u8],
     ) -> Result<Zeroizing<Vec<u8>>, KeyringError> {
         storage::open_kept(&self.0.root, kind, row, owner, kept)
+    }
+
+    /// A name for what must not be readable in a store: the same each time, and nobody without the root finds out what it
+    /// stands for. With another root all names are others.
+    pub(crate) fn blind(&self, label: &str, fields: &[&[u8]]) -> Result<[u8; 32], KeyringError> {
+        storage::blind(&self.0.root, label, fields)
     }
 
     /// Seals a spooled message: it opens only as the message with this id.

@@ -37,6 +37,7 @@ pub mod seal;
 
 // what comes back
 pub mod answers;
+pub mod codes;
 pub mod errands;
 pub mod expiry;
 pub mod returns;

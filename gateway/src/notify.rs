@@ -13,6 +13,7 @@ mod answer;
 mod code;
 mod header;
 mod notification;
+mod passphrase;
 mod report;
 mod words;
 
@@ -21,8 +22,9 @@ mod tests;
 
 pub use account::{Account, News, account};
 pub use answer::{Answer, Assurance, Scan, answer};
-pub use code::code;
+pub use code::{CodeFor, code};
 pub use notification::{FollowUp, Notification, Opening, notification};
+pub use passphrase::passphrase_changed;
 pub use report::{Original, expired, stuck, undelivered, unsent};
 
 use std::time::{Duration, SystemTime, UNIX_EPOCH};

@@ -310,6 +310,19 @@ pub async fn living_of(store: &Db, reader: &Identity, now: Time) -> Result<Vec<P
     from_rows(rows)
 }
 
+/// The newest letter of a reader, whatever became of it.
+pub async fn newest_of(store: &Db, reader: &Identity) -> Result<Option<Pickup>, StoreError> {
+    let row = sqlx::query(concat!(
+        "select ",
+        columns!(),
+        " from pickups where reader = $1 order by created_at desc, pickup_id limit 1"
+    ))
+    .bind(reader.as_str())
+    .fetch_optional(store.reader())
+    .await?;
+    row.as_ref().map(from_row).transpose()
+}
+
 /// Newest first, at most `limit`.
 pub async fn list(store: &Db, limit: i64) -> Result<Vec<Pickup>, StoreError> {
     let rows =
@@ -383,8 +396,8 @@ pub async fn mark_released(
     Ok(done.rows_affected() == 1)
 }
 
-/// The reader's browser proved that it opened the letter: the link can't be sent again from now on. False where it had
-/// proved it before, or the letter has ended.
+/// The reader's browser proved that it opened the letter: the link can't be sent again from now on. False where it had done
+/// so before, or the pickup has ended.
 pub async fn mark_opened(
     transaction: &mut Transaction<'static, Any>,
     pickup_id: PickupId,

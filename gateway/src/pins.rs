@@ -131,6 +131,73 @@ pub async fn of_account(store: &Db, keyring: &Keyring, account: AccountId) -> Re
     })
 }
 
+/// A pin to be set.
+pub(crate) struct NewPin<'a> {
+    pub(crate) claim: Claim<'a>,
+    pub(crate) account: AccountId,
+    /// The organisation's signature over the claim.
+    pub(crate) vouch: &'a [u8],
+    pub(crate) pickup: PickupId,
+}
+
+/// Sets a reader's first pin, or, where the address was reset, the one behind the counter `before`. False where somebody was
+/// faster: the first one counts.
+pub(crate) async fn enrol(
+    transaction: &mut Transaction<'static, Any>,
+    pin: &NewPin<'_>,
+    before: Option<i64>,
+) -> Result<bool, StoreError> {
+    let done = sqlx::query(concat!(
+        "insert into pins (",
+        columns!(),
+        ") values ($1, $2, 'enrolled', $3, $4, $5, $6, $7, $8)
+         on conflict (reader) do update set account_id = excluded.account_id, state = excluded.state,
+         counter = excluded.counter, fingerprint = excluded.fingerprint, certificate = excluded.certificate,
+         vouch = excluded.vouch, vouched_at = excluded.vouched_at, pickup_id = excluded.pickup_id
+         where pins.state = 'reset' and pins.counter = $9 and excluded.counter > pins.counter"
+    ))
+    .bind(pin.claim.reader.as_str())
+    .bind(pin.account.to_string())
+    .bind(pin.claim.counter)
+    .bind(data_encoding::HEXUPPER.encode(pin.claim.fingerprint))
+    .bind(pin.claim.certificate)
+    .bind(pin.vouch)
+    .bind(pin.claim.at)
+    .bind(pin.pickup.to_string())
+    .bind(before.unwrap_or(-1))
+    .execute(&mut **transaction)
+    .await?;
+    Ok(done.rows_affected() == 1)
+}
+
+/// Takes a reader's certificate away; the counter counts it. False where the pin is another one by now.
+pub(crate) async fn reset(
+    transaction: &mut Transaction<'static, Any>,
+    keyring: &Keyring,
+    pinned: &Pinned,
+    now: Time,
+) -> Result<bool, StoreError> {
+    let counter = pinned.counter.saturating_add(1);
+    let claim =
+        Claim { reader: &pinned.reader, fingerprint: &[], certificate: &[], counter, at: now, state: State::Reset };
+    let vouch =
+        keyring.vouch(&claim.bytes()?).map_err(|_| StoreError::Corrupt("an organisation's key that doesn't sign"))?;
+    let nothing: &[u8] = &[];
+    let done = sqlx::query(
+        "update pins set state = 'reset', counter = $1, fingerprint = '', certificate = $2, vouch = $3, vouched_at = $4
+         where reader = $5 and state = 'enrolled' and counter = $6",
+    )
+    .bind(counter)
+    .bind(nothing)
+    .bind(vouch)
+    .bind(now)
+    .bind(pinned.reader.as_str())
+    .bind(pinned.counter)
+    .execute(&mut **transaction)
+    .await?;
+    Ok(done.rows_affected() == 1)
+}
+
 /// Whether a reader has a pin, within a transaction. Nothing is believed of it.
 pub(crate) async fn is_pinned(
     transaction: &mut Transaction<'static, Any>,

@@ -6,6 +6,8 @@
 
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing, clippy::string_slice)]
 
+#[path = "road/account.rs"]
+mod account;
 #[path = "road/audit.rs"]
 mod audit;
 #[path = "road/bench.rs"]
@@ -20,6 +22,8 @@ mod conversations;
 mod encrypted;
 #[path = "road/endings.rs"]
 mod endings;
+#[path = "road/enrolment.rs"]
+mod enrolment;
 #[path = "road/interrupted.rs"]
 mod interrupted;
 #[path = "road/mail.rs"]
@@ -40,6 +44,8 @@ mod reply;
 mod resending;
 #[path = "road/returns.rs"]
 mod returns;
+#[path = "road/straight.rs"]
+mod straight;
 
 macro_rules! scenarios {
     ($($room:ident: $($name:ident),+ $(,)?;)+) => {
@@ -130,4 +136,25 @@ scenarios! {
         delays_and_chatter_change_nothing,
         a_refused_notification_is_told_once_and_without_the_link,
         a_returned_notification_of_a_read_letter_changes_nothing;
+    enrolment:
+        a_reader_enrols_and_those_concerned_are_told,
+        what_a_portal_exchanges_is_not_believed,
+        of_two_at_once_one_counts,
+        asked_again_after_a_crash_nothing_happens_twice,
+        what_a_crash_leaves_in_the_vault_counts_nothing,
+        a_registration_is_good_for_an_hour_and_the_letter_must_live,
+        letters_whose_link_is_kept_are_taken_along,
+        garbage_instead_of_a_key_packet_destroys_nothing,
+        a_withheld_key_packet_keeps_the_link,
+        from_the_pin_on_only_signatures_count;
+    straight:
+        the_next_letter_needs_no_link,
+        links_and_accounts_share_one_ciphertext,
+        not_enrolled_is_nothing_a_portal_can_claim,
+        a_damaged_pin_keeps_mail_waiting,
+        notifications_without_a_secret_are_sent_again_until_the_letter_was_opened,
+        codes_are_minted_for_letters_of_accounts_too,
+        an_end_destroys_what_the_account_opens,
+        a_signed_reply_says_so,
+        enrolled_while_a_letter_was_sealed;
 }

@@ -16,6 +16,9 @@ pub const MAX_JSON: usize = 16 * 1024;
 /// Longest typed address that is looked at, in bytes (RFC 5321 4.5.3.1: 64 and 255, and the @).
 pub const MAX_ADDRESS: usize = 320;
 
+/// Largest key packet, in bytes.
+const MAX_KEY_PACKET: usize = 1024;
+
 /// A JSON body that our browser code wrote.
 pub struct Json<T>(pub T);
 
@@ -51,6 +54,16 @@ pub async fn read(request: Request, most: usize) -> Result<axum::body::Bytes, Er
             std::error::Error::source(&error).is_some_and(|source| source.is::<http_body_util::LengthLimitError>());
         if too_large { Error::TooLarge } else { Error::BadRequest }
     })
+}
+
+/// A key packet of a size that may be one: a PKESKv6 has at most 1 KiB.
+pub fn key_packet(bytes: Bytes) -> Result<Bytes, Error> {
+    within(bytes, MAX_KEY_PACKET)
+}
+
+/// At least one byte, and at most `most`.
+pub fn within(bytes: Bytes, most: usize) -> Result<Bytes, Error> {
+    if (1..=most).contains(&bytes.0.len()) { Ok(bytes) } else { Err(Error::BadRequest) }
 }
 
 /// Exactly `N` bytes that travelled as base64url.

@@ -8,6 +8,7 @@ use axum::extract::Request;
 use axum::http::{StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use sealpost_vault::StoreError;
+use sealpost_vault::clock::Time;
 use sealpost_vault::id::NoRandomness;
 
 /// One answer to whatever went wrong.
@@ -17,7 +18,12 @@ pub enum Error {
     NotAvailable,
     /// No such page.
     NotFound,
+    /// Wrong code, passphrase or recovery code, or a step that isn't this session's to take.
     WrongCode,
+    /// For this, one must be signed in.
+    SignIn,
+    /// Too many wrong tries: the gateway looks at none for so many seconds.
+    Later(Time),
     /// The request is not one that our browser code makes.
     BadRequest,
     /// The request comes from another site.
@@ -40,6 +46,8 @@ impl Error {
             Self::NotAvailable => "not-available",
             Self::NotFound => "not-found",
             Self::WrongCode => "wrong-code",
+            Self::SignIn => "sign-in",
+            Self::Later(_) => "later",
             Self::BadRequest => "bad-request",
             Self::CrossSite => "cross-site",
             Self::Method => "method",
@@ -55,10 +63,11 @@ impl Error {
         match self {
             Self::NotAvailable | Self::NotFound => StatusCode::NOT_FOUND,
             Self::WrongCode | Self::CrossSite => StatusCode::FORBIDDEN,
+            Self::SignIn => StatusCode::UNAUTHORIZED,
             Self::BadRequest => StatusCode::BAD_REQUEST,
             Self::Method => StatusCode::METHOD_NOT_ALLOWED,
             Self::TooLarge => StatusCode::PAYLOAD_TOO_LARGE,
-            Self::TooMany => StatusCode::TOO_MANY_REQUESTS,
+            Self::TooMany | Self::Later(_) => StatusCode::TOO_MANY_REQUESTS,
             Self::Conflict | Self::Incomplete => StatusCode::CONFLICT,
             Self::Busy => StatusCode::SERVICE_UNAVAILABLE,
         }
@@ -67,7 +76,10 @@ impl Error {
 
 impl IntoResponse for Error {
     fn into_response(self) -> Response {
-        let body = format!("{{\"error\":\"{}\"}}", self.word());
+        let body = match self {
+            Self::Later(seconds) => format!("{{\"error\":\"{}\",\"seconds\":{seconds}}}", self.word()),
+            _ => format!("{{\"error\":\"{}\"}}", self.word()),
+        };
         let mut response = (self.status(), [(header::CONTENT_TYPE, "application/json")], body).into_response();
         // For the router, which turns it into a page where a person asked.
         response.extensions_mut().insert(self);

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use sealpost_vault::clock::Time;
-use sealpost_vault::{StoreError, errands, sessions, uploads};
+use sealpost_vault::{StoreError, errands, own_replies, sessions, uploads};
 use tokio_util::sync::CancellationToken;
 
 use crate::Portal;
@@ -28,6 +28,10 @@ pub async fn run(portal: Portal, stop: CancellationToken) {
 async fn sweep(portal: &Portal) -> Result<(), StoreError> {
     let now = portal.clock.now();
     let before = now.saturating_sub(KEEP);
+    own_replies::catch_up(&portal.vault, &portal.blobs).await?;
+    for reply in own_replies::ended(&portal.vault, before, now).await? {
+        uploads::delete(&portal.vault, &portal.blobs, reply).await?;
+    }
     for reply in uploads::older_than(&portal.vault, before).await? {
         uploads::delete(&portal.vault, &portal.blobs, reply).await?;
     }

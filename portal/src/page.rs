@@ -146,9 +146,9 @@ impl ErrorPage {
     pub fn new(frame: Frame, error: Error) -> Self {
         let word = match error {
             Error::NotFound | Error::NotAvailable | Error::Method | Error::WrongCode => "not-found",
-            Error::BadRequest | Error::CrossSite | Error::Conflict | Error::Incomplete => "bad-request",
+            Error::BadRequest | Error::CrossSite | Error::Conflict | Error::Incomplete | Error::SignIn => "bad-request",
             Error::TooLarge => "too-large",
-            Error::TooMany => "too-many",
+            Error::TooMany | Error::Later(_) => "too-many",
             Error::Busy => "busy",
         };
         Self {

@@ -108,6 +108,16 @@ impl Portal {
         Ok(())
     }
 
+    /// The same where it may have been asked already: there is one errand afterwards.
+    pub(crate) async fn ask_once(&self, errand_id: ErrandId, errand: &Errand) -> Result<(), StoreError> {
+        match self.ask(errand_id, errand).await {
+            Err(StoreError::Database(error)) if error.as_database_error().is_some_and(|e| e.is_unique_violation()) => {
+                Ok(())
+            }
+            asked => asked,
+        }
+    }
+
     /// The gateway's answer; `None` after `patience`.
     pub(crate) async fn answer(&self, errand_id: ErrandId, patience: Duration) -> Result<Option<Answer>, StoreError> {
         errands::wait(&self.vault, &self.rung, errand_id, patience).await

@@ -15,6 +15,7 @@ use crate::error::{Error, wants_json};
 use crate::page::{ErrorPage, Frame, language, show};
 use crate::{Portal, assets, headers};
 
+mod account;
 mod code;
 mod health;
 mod home;
@@ -45,6 +46,9 @@ impl Portal {
             .route("/p/", get(pickup::page))
             .route("/p/{*pickup}", get(pickup::page))
             .route("/mail-frame", get(mail_frame::page))
+            .route("/sign-in", get(account::pages::sign_in))
+            .route("/account", get(account::pages::account))
+            .route("/account/forgotten", get(account::pages::forgotten))
             .route("/assets/{version}/{*name}", get(assets::asset))
             .route("/style/organisation.css", get(look::style))
             .route("/logo", get(look::logo))
@@ -53,6 +57,11 @@ impl Portal {
             .route("/api/pickups/{pickup}", get(letter::letter))
             .route("/api/pickups/{pickup}/parts/{n}", get(letter::part))
             .route("/api/replies/{reply}", get(reply::state))
+            .route("/api/account", get(account::show::account))
+            .route("/api/account/enrolment/{errand}", get(account::enrol::state))
+            .route("/api/account/letters", get(account::letters::letters))
+            .route("/api/account/replies", get(account::replies::replies))
+            .route("/api/account/replies/{reply}/parts/{n}", get(account::replies::part))
             .route_layer(patient());
         let asked = Router::new()
             .route("/lost", get(lost::page).post(lost::ask))
@@ -61,6 +70,15 @@ impl Portal {
             .route("/api/pickups/{pickup}/opened", post(letter::opened))
             .route("/api/replies", post(reply::begin))
             .route("/api/replies/{reply}/send", post(reply::send))
+            .route("/api/account/register", post(account::register::register))
+            .route("/api/account/enrol", post(account::enrol::enrol))
+            .route("/api/account/sign-in", post(account::sign_in::begin))
+            .route("/api/account/sign-in/{step}", post(account::sign_in::finish))
+            .route("/api/account/recover", post(account::recover::recover))
+            .route("/api/account/change", post(account::change::change))
+            .route("/api/account/sign-out", post(account::sign_out::sign_out))
+            .route("/api/pickups/{pickup}/receipt", post(account::receipt::receipt))
+            .route("/api/pickups/{pickup}/rewrap", post(account::rewrap::rewrap))
             .route_layer(patient())
             .route_layer(CsrfLayer::new().with_rejection_response(cross_site));
         let uploaded = Router::new()

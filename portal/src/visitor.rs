@@ -5,14 +5,15 @@
 //! browsers without asking, and a reader who fetched the code must find the session again.
 //! Standards: RFC 6265.
 
-use std::net::{IpAddr, Ipv4Addr, SocketAddr};
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::time::Instant;
 
 use axum::extract::FromRequestParts;
 use axum::http::request::Parts;
 use axum::http::{HeaderMap, HeaderValue, header};
-use sealpost_vault::id::PickupId;
-use sealpost_vault::sessions::{self, LONGEST, SessionHash, SessionId};
+use sealpost_vault::access;
+use sealpost_vault::id::{AccountId, PickupId};
+use sealpost_vault::sessions::{self, LONGEST, Milestone, SessionHash, SessionId, SignedIn};
 
 use crate::Portal;
 use crate::error::Error;
@@ -52,7 +53,37 @@ impl Visitor {
         Ok((begun.hash(), Some(cookie(&begun)?)))
     }
 
-    /// Goes on only for a session that proved itself for this pickup.
+    /// The network that it asks from, for the gateway's back-off: /24 of IPv4, /48 of IPv6.
+    pub fn prefix(&self) -> String {
+        match self.address.to_canonical() {
+            IpAddr::V4(address) => format!("{}/24", Ipv4Addr::from_bits(address.to_bits() & (u32::MAX << 8))),
+            IpAddr::V6(address) => format!("{}/48", Ipv6Addr::from_bits(address.to_bits() & (u128::MAX << 80))),
+        }
+    }
+
+    /// Goes on only for a session that is signed in.
+    pub async fn must_be_signed_in(&self, portal: &Portal) -> Result<SignedIn, Error> {
+        sessions::signed_in(&portal.vault, self.session(), portal.clock.now()).await?.ok_or(Error::SignIn)
+    }
+
+    /// Goes on only for a session whose account owns the pickup, or that proved itself for it while its link opens it.
+    pub async fn must_be_reader(&self, portal: &Portal, pickup: PickupId) -> Result<Reader, Error> {
+        let (session, now) = (self.session(), portal.clock.now());
+        if let Some(signed_in) = sessions::signed_in(&portal.vault, session, now).await?
+            && access::owns(&portal.vault, signed_in.account, pickup, now).await?
+        {
+            return Ok(Reader { session, account: Some(signed_in.account) });
+        }
+        if !sessions::has_proven(&portal.vault, session, pickup, now).await? {
+            return Err(Error::NotAvailable);
+        }
+        if access::by_account_alone(&portal.vault, pickup).await? {
+            return Err(Error::SignIn);
+        }
+        Ok(Reader { session, account: None })
+    }
+
+    /// Goes on only for a session that proved itself for this pickup by a code.
     pub async fn must_have_proven(&self, portal: &Portal, pickup: PickupId) -> Result<SessionHash, Error> {
         let session = self.session();
         if sessions::has_proven(&portal.vault, session, pickup, portal.clock.now()).await? {
@@ -61,6 +92,29 @@ impl Visitor {
             Err(Error::NotAvailable)
         }
     }
+}
+
+/// A session that may read a pickup's letter.
+pub struct Reader {
+    pub session: SessionHash,
+    /// Where its account owns the pickup; else a code was shown for it.
+    pub account: Option<AccountId>,
+}
+
+impl Reader {
+    /// True for the session's first time: tell the gateway then.
+    pub async fn reach(&self, portal: &Portal, pickup: PickupId, milestone: Milestone) -> Result<bool, Error> {
+        let now = portal.clock.now();
+        Ok(match self.account {
+            Some(_) => sessions::reach_as_owner(&portal.vault, self.session, pickup, milestone, now).await?,
+            None => sessions::reach(&portal.vault, self.session, pickup, milestone, now).await?,
+        })
+    }
+}
+
+/// The header that takes a browser's session away.
+pub fn no_cookie() -> HeaderValue {
+    HeaderValue::from_static("__Host-sealpost=; Path=/; Max-Age=0; Secure; HttpOnly; SameSite=Lax")
 }
 
 /// The header that gives a browser its session.
@@ -126,6 +180,28 @@ mod tests {
         ] {
             assert_eq!(client(&[proxy], peer, &headers(values)), expect, "{peer} {values:?}");
         }
+    }
+
+    #[test]
+    fn the_network_that_tries_are_counted_for() {
+        for (address, expect) in [
+            ("192.0.2.129", "192.0.2.0/24"),
+            ("::ffff:192.0.2.129", "192.0.2.0/24"),
+            ("2001:db8:1:2:3:4:5:6", "2001:db8:1::/48"),
+            ("::1", "::/48"),
+        ] {
+            let visitor = Visitor { address: address.parse().unwrap(), session: None };
+            assert_eq!(visitor.prefix(), expect, "{address}");
+        }
+    }
+
+    #[test]
+    fn the_cookie_that_goes_has_the_name_and_place_of_the_one_that_came() {
+        let given = cookie(&SessionId::random().unwrap()).unwrap();
+        let (given, taken) = (given.to_str().unwrap().to_owned(), no_cookie().to_str().unwrap().to_owned());
+        let (name, attributes) = given.split_once('=').unwrap();
+        let attributes = attributes.split_once(';').unwrap().1.replace(&format!("Max-Age={LONGEST}"), "Max-Age=0");
+        assert_eq!(taken, format!("{name}=;{attributes}"));
     }
 
     #[test]

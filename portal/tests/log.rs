@@ -53,11 +53,19 @@ async fn the_log_has_no_secrets() {
     browser.prove(&request, "99999999").await;
     let got = browser.prove(&request_of_pickup, "12345678").await;
     assert_eq!(got.status, 200);
+    // Neither who signs in, nor with what.
+    let step = browser.begin_sign_in("canary-address@example.org").await.json()["signIn"].as_str().unwrap().to_owned();
+    browser.finish_sign_in(&step, bench::WRONG).await.refused(403, "wrong-code");
+    bench.account("canary-reader@example.org").await;
+    let before = browser.cookie.clone().unwrap();
+    assert_eq!(browser.sign_in("canary-reader@example.org", bench::RIGHT).await.status, 204);
+    browser.get("/api/account/letters?after=CANARY-CURSOR").await;
+    assert_eq!(browser.post("/api/account/sign-out", "").await.status, 204);
     let log = String::from_utf8(lines.0.lock().unwrap().clone()).unwrap();
     assert!(log.contains("/p/{*pickup}"), "{log}");
-    let cookie = browser.cookie.clone().unwrap();
-    let value = cookie.split_once('=').unwrap().1;
-    for secret in ["CANARY", "canary", "99999999", "12345678", value] {
+    let value = before.split_once('=').unwrap().1;
+    let (right, wrong) = (bench::base64url(&bench::RIGHT), bench::base64url(&bench::WRONG));
+    for secret in ["CANARY", "canary", "99999999", "12345678", value, &right, &wrong] {
         assert!(!log.contains(secret), "{secret}: {log}");
     }
 }

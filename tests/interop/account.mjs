@@ -167,7 +167,7 @@ const file = concat(
 
 const upload = random(192);
 const recoveryHash = sha256(recoveryProof);
-const enrol = ctx('say/enrol', ...bound, fingerprint, sha256(certificate), sha256(file), sha256(upload), recoveryHash);
+const enrol = ctx('say/enrol', ...bound, fingerprint, sha256(certificate), sha256(file), sha256(upload), sha256(recoveryHash));
 const receipt = ctx('say/opened', new Uint8Array(0), lid, a, o, sha256(base64(vectors.slip.packet)));
 const keyPacket = await wrap(hex(pickup.sessionKey), publicKey);
 const rewrap = ctx('say/rewrap', ...bound, sha256(keyPacket));
@@ -176,7 +176,7 @@ const newFile = concat(
   await seal(accountKey, await literal(content)),
 );
 const newUpload = random(192);
-const change = ctx('say/change', aid, a, o, sha256(newFile), sha256(newUpload), new Uint8Array(0), uint64(0));
+const change = ctx('say/change', aid, a, o, sha256(newFile), sha256(newUpload), sha256(new Uint8Array(0)), uint64(0));
 
 const [, organisationKey] = readFileSync(join(directory, 'keyring', 'organisation'), 'utf8').split(/\s+/);
 const organisationSecret = await openpgp.readPrivateKey({ binaryKey: base64(organisationKey) });

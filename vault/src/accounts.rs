@@ -179,6 +179,28 @@ pub async fn end_link_way(db: &Db, pickup_id: PickupId) -> Result<(), StoreError
     db.forget_deleted().await
 }
 
+/// The account's key for a letter, of a size that it can have (reader: gateway, which believes nothing of it).
+pub async fn account_key(db: &Db, pickup_id: PickupId, account_id: AccountId) -> Result<Option<Vec<u8>>, StoreError> {
+    let row: Option<(Vec<u8>,)> = sqlx::query_as(
+        "select packet from account_keys where pickup_id = $1 and account_id = $2 and length(packet) <= 1024",
+    )
+    .bind(pickup_id.to_string())
+    .bind(account_id.to_string())
+    .fetch_optional(db.reader())
+    .await?;
+    Ok(row.map(|(packet,)| packet))
+}
+
+/// Accounts that were written before `before` (reader: gateway): for its sweep of those without a pin. Rows whose id is no id
+/// were not written by the gateway, and stay.
+pub async fn older_than(db: &Db, before: Time) -> Result<Vec<AccountId>, StoreError> {
+    let rows: Vec<(String,)> = sqlx::query_as("select account_id from accounts where changed_at < $1")
+        .bind(before)
+        .fetch_all(db.reader())
+        .await?;
+    Ok(rows.into_iter().filter_map(|(id,)| id.parse().ok()).collect())
+}
+
 /// An account by its id.
 pub async fn account(db: &Db, account_id: AccountId) -> Result<Option<AccountRow>, StoreError> {
     let row = sqlx::query(

@@ -83,6 +83,15 @@ pub async fn publish_certificate(db: &Db, fingerprint: &str, certificate: &[u8],
     Ok(())
 }
 
+/// The organisation's certificate with this fingerprint.
+pub async fn certificate(db: &Db, fingerprint: &str) -> Result<Option<Vec<u8>>, StoreError> {
+    let row: Option<(Vec<u8>,)> = sqlx::query_as("select certificate from organisation where fingerprint = $1")
+        .bind(fingerprint)
+        .fetch_optional(db.reader())
+        .await?;
+    Ok(row.map(|(certificate,)| certificate))
+}
+
 /// Stores a sealed message with its letters and pickups (writer: gateway).
 /// What an earlier attempt at the same content left is replaced.
 pub async fn store(db: &Db, blobs: &BlobStore, content: NewContent) -> Result<(), StoreError> {
@@ -254,6 +263,18 @@ pub async fn released(db: &Db, pickup_id: PickupId, now: Time) -> Result<Option<
         part_sizes: sizes.into_iter().map(|(size,)| size).collect(),
         expires_at: row.try_get("expires_at")?,
     }))
+}
+
+/// What the link's way of a pickup has in the vault: share and key packet. `None` where one is missing or of no size that it
+/// can have (reader: gateway, which believes neither).
+pub async fn link_halves(db: &Db, pickup_id: PickupId) -> Result<Option<(Vec<u8>, Vec<u8>)>, StoreError> {
+    Ok(sqlx::query_as(
+        "select s.share, k.packet from shares s join key_packets k on k.pickup_id = s.pickup_id
+         where s.pickup_id = $1 and length(s.share) = 32 and length(k.packet) <= 1024",
+    )
+    .bind(pickup_id.to_string())
+    .fetch_optional(db.reader())
+    .await?)
 }
 
 /// One part of a pickup's letter.

@@ -7,11 +7,13 @@
 //! Contents, in the order of a letter's life:
 //! [`EmailAddress`] and the [`id`]s name things; [`Db`] and [`BlobStore`] keep them; [`letters`] are what the gateway
 //! puts here; [`sessions`] are browsers that proved themselves; [`errands`] are what the portal asks of the gateway;
-//! [`accounts`] are readers who come back; [`uploads`] are sealed replies on their way in; the [`bell`] wakes whoever should look; [`grants`] hold each side to its
-//! own tables on PostgreSQL.
+//! [`accounts`] are readers who come back, [`access`] says what a session may read; [`uploads`] are sealed replies on their
+//! way in, [`own_replies`] those that their writers may read again; the [`bell`] wakes whoever should look; [`grants`] hold
+//! each side to its own tables on PostgreSQL.
 //!
 //! Security: whatever the gateway reads here is input from outside. A broken portal can write any row.
 
+pub mod access;
 pub mod accounts;
 pub mod address;
 pub mod bell;
@@ -23,6 +25,7 @@ pub mod errands;
 pub mod grants;
 pub mod id;
 pub mod letters;
+pub mod own_replies;
 pub mod sessions;
 pub mod uploads;
 

@@ -162,6 +162,16 @@ pub async fn empty(db: &Db, blobs: &BlobStore, reply: ReplyId) -> Result<(), Sto
     Ok(())
 }
 
+/// The session's uploads that were never sent (writer: portal): for when it ends.
+pub async fn unsent(db: &Db, session_hash: &str) -> Result<Vec<ReplyId>, StoreError> {
+    let rows: Vec<(String,)> =
+        sqlx::query_as("select reply_id from uploads where session_hash = $1 and errand_id = ''")
+            .bind(session_hash)
+            .fetch_all(db.reader())
+            .await?;
+    rows.into_iter().map(|(id,)| id.parse().map_err(StoreError::from)).collect()
+}
+
 /// Deletes a reply's upload (writer: portal).
 pub async fn delete(db: &Db, blobs: &BlobStore, reply: ReplyId) -> Result<(), StoreError> {
     let keys: Vec<(String,)> = sqlx::query_as("select blob_key from upload_parts where reply_id = $1")
@@ -176,11 +186,12 @@ pub async fn delete(db: &Db, blobs: &BlobStore, reply: ReplyId) -> Result<(), St
 }
 
 /// Uploads begun before `before` (writer: portal), for housekeeping; what was sent and the gateway has not answered stays
-/// [`UNHEARD`] longer.
+/// [`UNHEARD`] longer. What its writer may read again is not among them.
 pub async fn older_than(db: &Db, before: Time) -> Result<Vec<ReplyId>, StoreError> {
     let rows: Vec<(String,)> = sqlx::query_as(
         "select reply_id from uploads where created_at < $1 and (errand_id = '' or created_at < $2
-         or exists (select 1 from errand_answers a where a.errand_id = uploads.errand_id))",
+         or exists (select 1 from errand_answers a where a.errand_id = uploads.errand_id))
+         and not exists (select 1 from own_replies o where o.reply_id = uploads.reply_id)",
     )
     .bind(before)
     .bind(before.saturating_sub(UNHEARD))

@@ -204,6 +204,12 @@ pub enum Event<'a> {
         key: &'static str,
         fingerprint: &'a str,
     },
+    /// The gateway's own store was used with keys of this generation for the first time.
+    KeysTakenUp {
+        generation: u64,
+    },
+    /// The organisation's primary key was taken out into a file.
+    PrimaryDetached,
     KeysBackedUp,
     KeysRestored,
 

@@ -37,6 +37,12 @@ impl MailKey {
         fits.then_some(mail)
     }
 
+    /// With new subkeys.
+    pub(super) fn rotated(&self, now: Time) -> Result<Self, KeyringError> {
+        let secret = certificate::with_new_subkeys(&self.secret, None, now)?;
+        Self::from_certificate(secret).ok_or(KeyringError::NoSigner)
+    }
+
     pub(super) fn secret_bytes(&self) -> Result<Zeroizing<Vec<u8>>, KeyringError> {
         certificate::secret_bytes(&self.secret)
     }

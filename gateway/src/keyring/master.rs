@@ -120,11 +120,20 @@ impl MasterSource {
         Self::File(directory.with_file_name(name))
     }
 
-    /// The environment variable that children must not have who must not have the key.
-    pub fn variable(&self) -> &str {
+    /// The environment variable that holds the key: children that must not have it are started without it.
+    pub fn variable(&self) -> Option<&str> {
         match self {
-            Self::Environment(name) => name,
-            Self::File(_) | Self::Credential(_) => "CREDENTIALS_DIRECTORY",
+            Self::Environment(name) => Some(name),
+            Self::File(_) | Self::Credential(_) => None,
+        }
+    }
+
+    /// The file that holds it, as far as this process can tell.
+    pub fn file(&self) -> Option<PathBuf> {
+        match self {
+            Self::File(path) => Some(path.clone()),
+            Self::Credential(name) => Some(Path::new(&std::env::var_os("CREDENTIALS_DIRECTORY")?).join(name)),
+            Self::Environment(_) => None,
         }
     }
 

@@ -55,6 +55,38 @@ impl Organisation {
         certificate::secret_bytes(&self.certificate)
     }
 
+    /// With new subkeys. The primary binds them: the one at hand, or `offline` where it was taken out.
+    pub(super) fn rotated(&self, offline: Option<KeyPair>, now: Time) -> Result<Self, KeyringError> {
+        let primary = self.certificate.primary_key();
+        if let Some(offline) = &offline {
+            if offline.public().fingerprint() != primary.key().fingerprint() {
+                return Err(KeyringError::OtherPrimary);
+            }
+        } else if !self.has_primary() {
+            return Err(KeyringError::PrimaryIsOut);
+        }
+        let certificate = certificate::with_new_subkeys(&self.certificate, offline, now)?;
+        Self::from_certificate(certificate).ok_or(KeyringError::NoSigner)
+    }
+
+    /// Whether the primary's secret part is here.
+    pub(super) fn has_primary(&self) -> bool {
+        self.certificate.primary_key().key().has_secret()
+    }
+
+    /// The certificate with the secrets of its subkeys only, and the bytes of one with the primary's only.
+    pub(super) fn without_primary(&self) -> Result<(Self, Zeroizing<Vec<u8>>), KeyringError> {
+        if !self.has_primary() {
+            return Err(KeyringError::PrimaryIsOut);
+        }
+        let primary = self.certificate.fingerprint();
+        let without = self.certificate.as_tsk().set_filter(|key| key.fingerprint() != primary).to_vec();
+        let alone = self.certificate.as_tsk().set_filter(|key| key.fingerprint() == primary).to_vec();
+        let without = Zeroizing::new(without.map_err(refused)?);
+        let without = Self::from_secret_bytes(&without).ok_or(KeyringError::NoSigner)?;
+        Ok((without, Zeroizing::new(alone.map_err(refused)?)))
+    }
+
     pub(super) fn fingerprint(&self) -> &[u8; 32] {
         &self.fingerprint
     }

@@ -51,6 +51,11 @@ pub(super) fn open_kept(
     Ok(bytes)
 }
 
+pub(super) fn blind(root: &Epochs, label: &str, fields: &[&[u8]]) -> Result<[u8; 32], KeyringError> {
+    let fields: Vec<&[u8]> = std::iter::once(label.as_bytes()).chain(fields.iter().copied()).collect();
+    Ok(*hkdf(&[], root.present().1, &ctx("blind", &fields)?).map_err(|_| KeyringError::Cipher)?)
+}
+
 pub(super) fn spool_seal(spool: &Epochs, id: &QueueId, mut bytes: Vec<u8>) -> Result<Vec<u8>, KeyringError> {
     let (epoch, spool) = spool.present();
     let epoch = epoch.to_be_bytes();

@@ -12,6 +12,9 @@ use tempfile::TempDir;
 
 use super::*;
 
+mod backup;
+mod change;
+
 const NOW: Time = 1_750_000_000;
 
 /// A keyring and the directory that it lies in.

@@ -11,11 +11,21 @@ use super::{Author, ComposeError, Heading, Letterhead};
 
 triple!(render, "mail/code.subject.txt", "mail/code.txt", "mail/code.html");
 
+/// What a code opens.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum CodeFor {
+    Letter,
+    /// For whoever forgot a passphrase, or must show that the mailbox is theirs before trying once more.
+    Account,
+}
+
+#[expect(clippy::too_many_arguments, reason = "each is a fact of the mail")]
 /// The mail with the code: eight digits, valid for some minutes. The Message-ID comes without angle brackets.
 pub fn code(
     head: &Letterhead,
     to: &EmailAddress,
     code: &str,
+    what: CodeFor,
     minutes: u32,
     language: Language,
     message_id: &str,
@@ -27,6 +37,12 @@ pub fn code(
         .fact("code-first", first)
         .fact("code-second", second)
         .fact("minutes", minutes.to_string());
+    let (intro, ignore) = match what {
+        CodeFor::Letter => ("mail-code-intro", "mail-code-ignore"),
+        CodeFor::Account => ("mail-code-account-intro", "mail-code-account-ignore"),
+    };
+    let (intro, ignore) = (words.say(intro), words.say(ignore));
+    let words = words.fact("intro", intro).fact("ignore", ignore);
     let triple = render(&words)?;
     Heading {
         author: Author::Machine,

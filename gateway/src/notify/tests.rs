@@ -256,8 +256,14 @@ fn unusual_addresses_are_written_as_they_are() {
 fn code_is_in_the_body_and_nowhere_else() {
     let to = address("karl@mail.example");
     for language in Language::ALL {
-        let bytes = code(&head(), &to, "12345678", 10, language, "c1@mx.klinik.example", NOW).unwrap();
-        keep("code", language, &bytes);
+        let [letter, account] = [CodeFor::Letter, CodeFor::Account]
+            .map(|what| code(&head(), &to, "12345678", what, 10, language, "c1@mx.klinik.example", NOW).unwrap());
+        keep("code", language, &letter);
+        keep("account_code", language, &account);
+        assert_ne!(text(&well_formed(&letter)), text(&well_formed(&account)));
+    }
+    for (language, what) in Language::ALL.into_iter().flat_map(|l| [(l, CodeFor::Letter), (l, CodeFor::Account)]) {
+        let bytes = code(&head(), &to, "12345678", what, 10, language, "c1@mx.klinik.example", NOW).unwrap();
         let message = well_formed(&bytes);
         assert!(text(&message).contains("1234 5678"));
         let body = html(&message);
@@ -270,6 +276,26 @@ fn code_is_in_the_body_and_nowhere_else() {
         assert_eq!(one(message.to()), (None, "karl@mail.example"));
         assert_eq!(field(&message, "Auto-Submitted"), Some("auto-generated"));
         assert!(!body.contains("karl@") && !body.contains("/p/"));
+    }
+}
+
+#[test]
+fn a_changed_passphrase_is_told_with_a_way_to_object() {
+    let to = address("karl@mail.example");
+    for language in Language::ALL {
+        let bytes = passphrase_changed(&head(), &to, language, "p1@mx.klinik.example", NOW).unwrap();
+        keep("passphrase", language, &bytes);
+        let message = well_formed(&bytes);
+        assert_eq!(one(message.to()), (None, "karl@mail.example"));
+        assert_eq!(field(&message, "Auto-Submitted"), Some("auto-generated"));
+        let date = sealpost_texts::Texts::new(language).date(NOW);
+        for body in [text(&message), html(&message)] {
+            for needed in ["Klinikum Musterstadt", "+49 30 1234567", &date] {
+                assert!(body.contains(needed), "{needed} is not in {body}");
+            }
+            // Mails about passphrases that ask for a click are what thieves write.
+            assert!(!body.contains("href=") && !body.contains("://"));
+        }
     }
 }
 
@@ -486,7 +512,7 @@ fn the_postmaster_is_told_which_message_waits() {
 fn dates_beyond_the_calendar_do_not_stop_a_mail() {
     let to = address("karl@mail.example");
     for now in [i64::MIN, -1, 0, i64::MAX] {
-        well_formed(&code(&head(), &to, "12345678", 10, Language::En, "c@x.example", now).unwrap());
+        well_formed(&code(&head(), &to, "12345678", CodeFor::Account, 10, Language::En, "c@x.example", now).unwrap());
     }
 }
 

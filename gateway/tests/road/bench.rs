@@ -18,6 +18,7 @@ use sealpost_vault::db::{Db, Schema};
 use sealpost_vault::errands::{self, Answer, Errand};
 use sealpost_vault::id::{ErrandId, PickupId, QueueId};
 use sealpost_vault::{BlobStore, Clock, EmailAddress, Time, letters};
+use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 
 use crate::mail::Queued;
@@ -273,10 +274,33 @@ impl Road {
         self.answered(errand_id).await
     }
 
-    async fn answered(&self, errand_id: ErrandId) -> Answer {
+    /// Asked before the gateway looks: it answers them at once.
+    pub async fn ask_together(&self, errands: &[Errand]) -> Vec<Answer> {
+        let mut ids = Vec::new();
+        for errand in errands {
+            let errand_id = ErrandId::random().unwrap();
+            errands::ask(&self.stores.vault, errand_id, errand, self.now()).await.unwrap();
+            ids.push(errand_id);
+        }
+        let mut answers = Vec::new();
+        let (stop, office) = self.office();
+        for errand_id in ids {
+            answers.push(until(async || errands::answer(&self.stores.vault, errand_id).await.unwrap()).await);
+        }
+        stop.cancel();
+        office.await.unwrap();
+        answers
+    }
+
+    fn office(&self) -> (CancellationToken, JoinHandle<()>) {
         let stop = CancellationToken::new();
         let bell = Listener::bind(&self.stores.vault, self.directory.path(), bell::Door::Gateway);
         let office = tokio::spawn(self.gateway.clone().answer_errands(bell, stop.clone()));
+        (stop, office)
+    }
+
+    async fn answered(&self, errand_id: ErrandId) -> Answer {
+        let (stop, office) = self.office();
         let answer = until(async || errands::answer(&self.stores.vault, errand_id).await.unwrap()).await;
         stop.cancel();
         office.await.unwrap();
@@ -292,6 +316,22 @@ impl Road {
         pickups::find(&self.stores.own, pickup).await.unwrap().expect("a pickup")
     }
 
+    /// What the audit says, oldest first: whole records.
+    pub async fn recorded(&self, kind: &str) -> Vec<serde_json::Value> {
+        let rows: Vec<(String,)> = sqlx::query_as("select body from audit_records order by position, record_id")
+            .fetch_all(self.stores.own.reader())
+            .await
+            .unwrap();
+        let records = rows.into_iter().map(|(body,)| serde_json::from_str::<serde_json::Value>(&body).unwrap());
+        records.filter(|record| record["kind"] == kind).collect()
+    }
+
+    /// Something that a broken portal does to the vault, or nobody should do to the gateway's own store.
+    pub async fn tamper(db: &Db, statement: &'static str, bytes: &[u8]) {
+        let done = sqlx::query(statement).bind(bytes).execute(db.writer()).await.unwrap();
+        assert!(done.rows_affected() > 0, "{statement}");
+    }
+
     /// Rows of a table of the vault.
     pub async fn vault_rows(&self, table: &'static str) -> i64 {
         let statement = match table {
@@ -301,6 +341,8 @@ impl Road {
             "pickups" => "select count(*) from pickups",
             "shares" => "select count(*) from shares",
             "key_packets" => "select count(*) from key_packets",
+            "accounts" => "select count(*) from accounts",
+            "account_keys" => "select count(*) from account_keys",
             other => panic!("{other}"),
         };
         let (count,): (i64,) = sqlx::query_as(statement).fetch_one(self.stores.vault.reader()).await.unwrap();

@@ -1,6 +1,6 @@
 //! Codes: how many are mailed, whom they serve, and what those learn who have no letter.
 
-use sealpost_gateway::errands::CODE_TAKES;
+use sealpost_gateway::codes::CODE_TAKES;
 use sealpost_gateway::queue::{Kind, Route};
 use sealpost_vault::derive::code_hash;
 use sealpost_vault::errands::{Answer, Bytes, Errand, Scope};

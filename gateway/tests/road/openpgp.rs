@@ -2,7 +2,7 @@
 
 use std::io::{Read, Write};
 
-use sequoia_openpgp::crypto::SessionKey;
+use sequoia_openpgp::crypto::{KeyPair, SessionKey};
 use sequoia_openpgp::packet::pkesk::PKESK6;
 use sequoia_openpgp::packet::{PKESK, Padding, SKESK};
 use sequoia_openpgp::parse::Parse;
@@ -11,7 +11,7 @@ use sequoia_openpgp::parse::stream::{
 };
 use sequoia_openpgp::policy::StandardPolicy;
 use sequoia_openpgp::serialize::SerializeInto;
-use sequoia_openpgp::serialize::stream::{Encryptor, LiteralWriter, Message};
+use sequoia_openpgp::serialize::stream::{Encryptor, LiteralWriter, Message, Signer};
 use sequoia_openpgp::types::{AEADAlgorithm, SymmetricAlgorithm};
 use sequoia_openpgp::{Cert, KeyHandle, Packet, anyhow};
 
@@ -76,12 +76,68 @@ pub fn session_key_for(certificate: &[u8]) -> (SessionKey, Vec<u8>) {
     (session_key, Packet::from(packet).to_vec().unwrap())
 }
 
+/// The session key that a key packet holds for a password.
+pub fn session_key(password: &str, key_packet: &[u8]) -> SessionKey {
+    let Ok(Packet::SKESK(SKESK::V6(packet))) = Packet::from_bytes(key_packet) else { panic!("no SKESK") };
+    packet.decrypt(&password.into()).unwrap()
+}
+
+struct KeyHolder<'a>(&'a SessionKey);
+
+impl VerificationHelper for KeyHolder<'_> {
+    fn get_certs(&mut self, _: &[KeyHandle]) -> anyhow::Result<Vec<Cert>> {
+        Ok(Vec::new())
+    }
+
+    fn check(&mut self, _: MessageStructure) -> anyhow::Result<()> {
+        Ok(())
+    }
+}
+
+impl DecryptionHelper for KeyHolder<'_> {
+    fn decrypt(
+        &mut self,
+        _: &[PKESK],
+        _: &[SKESK],
+        _: Option<SymmetricAlgorithm>,
+        decrypt: &mut dyn FnMut(Option<SymmetricAlgorithm>, &SessionKey) -> bool,
+    ) -> anyhow::Result<Option<Cert>> {
+        anyhow::ensure!(decrypt(None, self.0), "does not open");
+        Ok(None)
+    }
+}
+
+/// What a session key opens; signatures aren't looked at.
+pub fn open_with(session_key: &SessionKey, key_packet: &[u8], packet: &[u8]) -> Option<Vec<u8>> {
+    let policy = StandardPolicy::new();
+    let message = [key_packet, packet].concat();
+    let mut reader =
+        DecryptorBuilder::from_bytes(&message).ok()?.with_policy(&policy, None, KeyHolder(session_key)).ok()?;
+    let mut content = Vec::new();
+    reader.read_to_end(&mut content).ok()?;
+    Some(content)
+}
+
 /// Literal data and padding, as one SEIPD packet of version 2.
 pub fn seal(session_key: &SessionKey, bytes: &[u8]) -> Vec<u8> {
     let mut content = Vec::new();
     let mut writer = LiteralWriter::new(Message::new(&mut content)).build().unwrap();
     writer.write_all(bytes).unwrap();
     writer.finalize().unwrap();
+    seal_content(session_key, content)
+}
+
+/// Signed literal data and padding.
+pub fn seal_signed(session_key: &SessionKey, bytes: &[u8], signer: KeyPair) -> Vec<u8> {
+    let mut content = Vec::new();
+    let signer = Signer::new(Message::new(&mut content), signer).unwrap().build().unwrap();
+    let mut writer = LiteralWriter::new(signer).build().unwrap();
+    writer.write_all(bytes).unwrap();
+    writer.finalize().unwrap();
+    seal_content(session_key, content)
+}
+
+fn seal_content(session_key: &SessionKey, mut content: Vec<u8>) -> Vec<u8> {
     let room = 4096_usize.saturating_sub(content.len()).max(64);
     content.extend(Packet::from(Padding::new(room).unwrap()).to_vec().unwrap());
     let mut packet = Vec::new();

@@ -8,6 +8,7 @@ use sealpost_vault::derive::{ctx, sha256};
 use sealpost_vault::errands::{Bytes, Errand};
 use sealpost_vault::id::{LetterId, PickupId};
 use sealpost_vault::letters::{self, Released};
+use sequoia_openpgp::crypto::SessionKey;
 use serde_json::Value;
 
 use crate::bench::Road;
@@ -71,6 +72,11 @@ impl Reader {
 
     fn open(&self, packet: &[u8]) -> (Vec<u8>, usize) {
         openpgp::open(&self.released.certificate, &self.password, &self.released.key_packet, packet).unwrap()
+    }
+
+    /// What all packets of the letter are sealed with.
+    pub fn session_key(&self) -> SessionKey {
+        openpgp::session_key(&self.password, &self.released.key_packet)
     }
 
     /// The slip, verified.

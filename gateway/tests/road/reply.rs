@@ -7,6 +7,7 @@ use sealpost_vault::uploads;
 use sequoia_openpgp::crypto::SessionKey;
 use serde_json::{Value, json};
 
+use crate::account::Key;
 use crate::bench::Road;
 use crate::openpgp;
 use crate::reader::Reader;
@@ -23,9 +24,28 @@ pub struct Reply {
     pub mac_over_another_slip: bool,
 }
 
+/// Who speaks for a reply.
+pub enum By<'a> {
+    Voice(&'a Reader),
+    Key(&'a Key),
+    Nobody,
+}
+
 impl Reply {
     pub fn new(road: &Road, reader: &Reader, text: &str, enclosures: &[(&str, &str, &[u8])]) -> Self {
-        let (session_key, key_packet) = openpgp::session_key_for(&reader.released.certificate);
+        Self::to(road, reader.pickup, &reader.slip(), reader.released.reader.as_str(), text, enclosures)
+    }
+
+    /// To a letter whose slip is known, however it was opened.
+    pub fn to(
+        road: &Road,
+        pickup: PickupId,
+        letter: &Value,
+        from: &str,
+        text: &str,
+        enclosures: &[(&str, &str, &[u8])],
+    ) -> Self {
+        let (session_key, key_packet) = openpgp::session_key_for(&road.keyring.certificate());
         let id = ReplyId::random().unwrap();
         let mut packets = vec![openpgp::seal(&session_key, text.as_bytes())];
         let hash = |packet: &[u8]| data_encoding::HEXLOWER.encode(&sha256(packet));
@@ -37,21 +57,30 @@ impl Reply {
                 "sha256": hash(&packet)}));
             packets.push(packet);
         }
-        let letter = reader.slip();
         let slip = json!({"is": "sealpost/v1/reply", "reply": id, "letter": letter["letter"],
-            "conversation": letter["conversation"], "from": reader.released.reader.as_str(),
+            "conversation": letter["conversation"], "from": from,
             "organisation": road.keyring.fingerprint_hex(), "subject": "Re: Befund", "parts": parts});
-        Self { id, pickup: reader.pickup, session_key, key_packet, packets, slip, mac_over_another_slip: false }
+        Self { id, pickup, session_key, key_packet, packets, slip, mac_over_another_slip: false }
     }
 
     /// Uploads it as the portal does and hands it over; `voice` speaks for it.
     pub async fn send(&self, road: &Road, voice: &Reader) -> Answer {
+        self.send_by(road, By::Voice(voice)).await
+    }
+
+    pub async fn send_by(&self, road: &Road, by: By<'_>) -> Answer {
         let (vault, blobs) = (&road.stores.vault, &road.stores.vault_blobs);
         assert!(uploads::begin(vault, self.id, "session", self.pickup, road.now()).await.unwrap());
         let json = serde_json::to_vec(&self.slip).unwrap();
-        let said = if self.mac_over_another_slip { sha256(b"another") } else { sha256(&json) };
-        let mac = voice.say(road, "say/reply", &[self.id.bytes(), &said]);
-        let slip = openpgp::seal(&self.session_key, &[mac, json].concat());
+        let slip = match by {
+            By::Voice(voice) => {
+                let said = if self.mac_over_another_slip { sha256(b"another") } else { sha256(&json) };
+                let mac = voice.say(road, "say/reply", &[self.id.bytes(), &said]);
+                openpgp::seal(&self.session_key, &[mac, json].concat())
+            }
+            By::Key(key) => key.seal_signed(&self.session_key, &json),
+            By::Nobody => openpgp::seal(&self.session_key, &json),
+        };
         for (n, packet) in (0..).zip(std::iter::once(slip).chain(self.packets.iter().cloned())) {
             uploads::put_part(vault, blobs, self.id, n, packet).await.unwrap();
         }

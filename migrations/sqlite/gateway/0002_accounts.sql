@@ -35,7 +35,7 @@ create table registrations (
 ) strict;
 create index registrations_begun on registrations (begun_at);
 
--- Half-done sign-ins: two minutes. account_id is empty where there is none.
+-- Half-done sign-ins: two minutes, once. account_id is empty where there is none; kept_state is there all the same.
 create table sign_ins (
     errand_id text primary key,
     reader text not null,
@@ -46,10 +46,33 @@ create table sign_ins (
 ) strict;
 create index sign_ins_begun on sign_ins (begun_at);
 
--- Failed tries, for the back-off.
+-- Tries at passphrases and recovery codes, for the back-off. bucket is a hash under the gateway's root: who was tried from where stands nowhere.
+-- since: when counting began; last_at: the newest one that was counted.
 create table tries (
     bucket text primary key,
-    failures integer not null,
+    tries integer not null,
+    since integer not null,
     last_at integer not null
 ) strict;
 create index tries_last on tries (last_at);
+
+-- The newest change of an account's passphrase. statement: hash of what the reader signed, so that a second attempt is recognised.
+-- file: the account file on its way to the vault; empty once it is there.
+create table passphrase_changes (
+    account_id text primary key,
+    changes integer not null,
+    statement blob not null,
+    file blob not null
+) strict;
+
+-- Codes for accounts that were minted and mailed. mailed_as: the errand whose mail carried it; another one in its place is a session that
+-- may use the code that lies in the mailbox already. kept_code is AEAD under the gateway's root.
+create table account_codes (
+    errand_id text primary key,
+    account_id text not null,
+    reader text not null,
+    mailed_as text not null,
+    kept_code blob not null,
+    minted_at integer not null
+) strict;
+create index account_codes_account on account_codes (account_id, minted_at);

@@ -22,20 +22,27 @@ create table account_keys (
 ) strict;
 create index account_keys_account on account_keys (account_id);
 
--- writer: portal. Sessions that signed in. how: passphrase or recovery.
+-- A reader's letters are looked up by the reader.
+create index pickups_reader on pickups (reader);
+
+-- writer: portal. Sessions that signed in. how: passphrase or recovery. changes: of the account, when it was unlocked; a session
+-- that signed in before a change is not signed in any more.
 create table session_accounts (
     session_hash text primary key references sessions (session_hash) on delete cascade,
     account_id text not null,
     how text not null,
+    changes integer not null,
     since integer not null
 ) strict;
 
--- writer: portal. Steps of signing in and enrolling that a session began: who asked is who may go on.
+-- writer: portal. Steps of signing in and enrolling that a session began: who asked is who may go on. kind: sign-in, register,
+-- enrol, receipt. account_id and pickup_id are empty where the step has none.
 create table account_requests (
     errand_id text primary key,
     session_hash text not null references sessions (session_hash) on delete cascade,
     kind text not null,
     account_id text not null,
+    pickup_id text not null,
     created_at integer not null
 ) strict;
 create index account_requests_session on account_requests (session_hash, created_at);
@@ -49,11 +56,15 @@ create table account_proofs (
 ) strict;
 
 -- writer: portal. Replies that their writer may read again. packet: their session key for the writer's certificate, one PKESKv6.
+-- state: waiting, or taken once the gateway said so.
 create table own_replies (
     reply_id text primary key references uploads (reply_id) on delete cascade,
     account_id text not null,
     pickup_id text not null,
+    letter_id text not null,
+    conversation_id text not null,
     packet blob not null,
+    state text not null,
     sent_at integer not null,
     expires_at integer not null
 ) strict;

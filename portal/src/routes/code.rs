@@ -1,4 +1,4 @@
-//! `POST /api/code`: asks the gateway to mail a code for one pickup, or for all letters of a typed address.
+//! `POST /api/code`: asks the gateway to mail a code for one pickup, or for all letters or the account of a typed address.
 //!
 //! Security: the answer is the same for what exists and what doesn't, and comes when the gateway has answered, which takes
 //! the same way for both. Quotas are the gateway's; here only floods from one address are slowed.
@@ -30,6 +30,7 @@ const PATIENCE: Duration = Duration::from_secs(10);
 pub enum Ask {
     Pickup { pickup: String, language: Option<String> },
     Address { address: String, language: Option<String> },
+    Account { account: String, language: Option<String> },
 }
 
 #[derive(Serialize)]
@@ -53,12 +54,8 @@ pub async fn ask(
             let pickup = pickup.parse().or_else(|_| PickupId::random())?;
             (Scope::Pickup(pickup), CodeScope::Pickup(pickup), language)
         }
-        Ask::Address { address, language } => {
-            if address.len() > MAX_ADDRESS {
-                return Err(Error::BadRequest);
-            }
-            (Scope::Address(address.trim().to_owned()), CodeScope::Address, language)
-        }
+        Ask::Address { address, language } => (Scope::Address(bounded(&address)?), CodeScope::Address, language),
+        Ask::Account { account, language } => (Scope::Account(bounded(&account)?), CodeScope::Account, language),
     };
     let language = wished.as_deref().and_then(Language::from_tag).unwrap_or_else(|| language(&portal, &uri, &headers));
     let (session, cookie) = visitor.session_or_new(&portal).await?;
@@ -75,4 +72,9 @@ pub async fn ask(
         response.headers_mut().insert(header::SET_COOKIE, cookie);
     }
     Ok(response)
+}
+
+/// A typed address of a length that is looked at.
+pub(super) fn bounded(address: &str) -> Result<String, Error> {
+    if address.len() > MAX_ADDRESS { Err(Error::BadRequest) } else { Ok(address.trim().to_owned()) }
 }

@@ -6,7 +6,7 @@ use axum::Json as Answered;
 use axum::extract::State;
 use axum::http::header;
 use axum::response::{IntoResponse, Response};
-use sealpost_vault::id::{ErrandId, PickupId};
+use sealpost_vault::id::{AccountId, ErrandId, PickupId};
 use sealpost_vault::sessions;
 use serde::{Deserialize, Serialize};
 
@@ -27,6 +27,9 @@ pub struct Prove {
 #[derive(Serialize)]
 struct Proven {
     pickups: Vec<PickupId>,
+    /// Where the code was asked for an account: the salt of what the recovery code is worth.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    account: Option<AccountId>,
 }
 
 pub async fn prove(
@@ -42,7 +45,7 @@ pub async fn prove(
     let proven = sessions::try_code(&portal.vault, visitor.session(), request, &code, portal.clock.now())
         .await?
         .ok_or(Error::WrongCode)?;
-    let mut response = Answered(Proven { pickups: proven.pickups }).into_response();
+    let mut response = Answered(Proven { pickups: proven.pickups, account: proven.account }).into_response();
     response.headers_mut().insert(header::SET_COOKIE, cookie(&proven.session)?);
     Ok(response)
 }

@@ -3,8 +3,11 @@
 //! Each step may be repeated, because phones lose answers: beginning again, replacing a part, sending again and asking
 //! again all lead to the same reply.
 //!
-//! Security: opaque bytes of bounded size and number from a session that proved itself for the pickup; whether they are a
-//! reply, and whose, the gateway judges.
+//! What an enrolled reader's browser sealed to its own certificate too (`ownKey`) stays after the gateway took it, for reading
+//! again.
+//!
+//! Security: opaque bytes of bounded size and number from a session that proved itself for the pickup, or is signed in as its
+//! reader; once the reader is enrolled, only from the latter. Whether they are a reply, and whose, the gateway judges.
 
 use std::time::Duration;
 
@@ -14,20 +17,18 @@ use axum::http::StatusCode;
 use axum::response::{IntoResponse, Response};
 use sealpost_vault::errands::{self, Answer, Bytes, Errand};
 use sealpost_vault::id::{ErrandId, PickupId, ReplyId};
+use sealpost_vault::own_replies::{self, NewOwnReply, Verdict};
 use sealpost_vault::uploads::{self, MAX_PART, MAX_PARTS, MAX_REPLY, Upload};
-use sealpost_vault::{StoreError, letters, sessions};
+use sealpost_vault::{access, sessions};
 use serde::{Deserialize, Serialize};
 
 use crate::Portal;
-use crate::body::{Json, read};
+use crate::body::{Json, key_packet, read};
 use crate::error::Error;
 use crate::visitor::Visitor;
 
 /// How long the gateway may take before the browser is told to ask again.
 const PATIENCE: Duration = Duration::from_secs(15);
-/// Largest key packet, in bytes (one PKESKv6).
-const MAX_KEY_PACKET: usize = 1024;
-
 #[derive(Deserialize)]
 pub struct Begin {
     pickup: PickupId,
@@ -39,6 +40,8 @@ pub struct Begin {
 pub struct Send {
     key_packet: Bytes,
     parts: u32,
+    /// The same session key for the writer's own certificate.
+    own_key: Option<Bytes>,
 }
 
 /// Where a reply stands.
@@ -58,12 +61,14 @@ enum Stage {
 #[derive(Serialize)]
 struct Standing {
     state: Stage,
+    /// Whether the writer's account keeps it for reading again.
+    kept: bool,
 }
 
-impl IntoResponse for Stage {
+impl IntoResponse for Standing {
     fn into_response(self) -> Response {
-        let status = if self == Self::Waiting { StatusCode::ACCEPTED } else { StatusCode::OK };
-        (status, Answered(Standing { state: self })).into_response()
+        let status = if self.state == Stage::Waiting { StatusCode::ACCEPTED } else { StatusCode::OK };
+        (status, Answered(self)).into_response()
     }
 }
 
@@ -72,9 +77,12 @@ pub async fn begin(
     visitor: Visitor,
     Json(Begin { pickup, reply }): Json<Begin>,
 ) -> Result<StatusCode, Error> {
-    let session = visitor.must_have_proven(&portal, pickup).await?;
-    let now = portal.clock.now();
-    letters::released(&portal.vault, pickup, now).await?.ok_or(Error::NotAvailable)?;
+    let reader = visitor.must_be_reader(&portal, pickup).await?;
+    let (session, now) = (reader.session, portal.clock.now());
+    let letter = access::letter(&portal.vault, pickup, now).await?.ok_or(Error::NotAvailable)?;
+    if letter.enrolled && reader.account.is_none() {
+        return Err(Error::SignIn);
+    }
     if sessions::open_uploads(&portal.vault, session).await? >= sessions::OPEN_UPLOADS {
         return Err(Error::TooMany);
     }
@@ -91,7 +99,11 @@ pub async fn begin(
 async fn own(portal: &Portal, visitor: &Visitor, reply: &str) -> Result<(ReplyId, Upload), Error> {
     let reply = reply.parse().map_err(|_| Error::NotAvailable)?;
     let upload = uploads::find(&portal.vault, reply, &visitor.session().hex()).await?.ok_or(Error::NotAvailable)?;
-    visitor.must_have_proven(portal, upload.pickup_id).await?;
+    // Whose it is was settled when it was begun; an account's session may have shown no code for it.
+    let (session, now) = (visitor.session(), portal.clock.now());
+    if sessions::signed_in(&portal.vault, session, now).await?.is_none() {
+        visitor.must_have_proven(portal, upload.pickup_id).await?;
+    }
     Ok((reply, upload))
 }
 
@@ -128,37 +140,56 @@ pub async fn send(
     State(portal): State<Portal>,
     visitor: Visitor,
     Path(reply): Path<String>,
-    Json(Send { key_packet, parts }): Json<Send>,
+    Json(Send { key_packet: packet, parts, own_key }): Json<Send>,
 ) -> Result<Response, Error> {
     let (reply, upload) = own(&portal, &visitor, &reply).await?;
-    if key_packet.0.is_empty() || key_packet.0.len() > MAX_KEY_PACKET {
-        return Err(Error::BadRequest);
-    }
+    let packet = key_packet(packet)?;
+    let own_key = own_key.map(key_packet).transpose()?;
     let errand_id = match upload.errand_id {
         Some(errand_id) => errand_id,
         None => {
             if upload.parts != i64::from(parts) {
                 return Err(Error::Incomplete);
             }
+            if let Some(own_key) = own_key {
+                keep(&portal, &visitor, reply, &upload, own_key).await?;
+            }
             let errand_id = ErrandId::random()?;
             if !uploads::hand_over(&portal.vault, reply, errand_id).await? {
                 // Sent at the same time from elsewhere: that one counts.
-                return Ok(Stage::Waiting.into_response());
+                return standing(&portal, reply, Stage::Waiting).await;
             }
             errand_id
         }
     };
     if errands::answer(&portal.vault, errand_id).await?.is_none() {
-        let errand = Errand::Reply { pickup: upload.pickup_id, reply, key_packet, parts };
+        let errand = Errand::Reply { pickup: upload.pickup_id, reply, key_packet: packet, parts };
         // Asked before, or interrupted before asking: either way there is one errand afterwards.
-        match portal.ask(errand_id, &errand).await {
-            Err(StoreError::Database(error)) if error.as_database_error().is_some_and(|e| e.is_unique_violation()) => {}
-            asked => asked?,
-        }
+        portal.ask_once(errand_id, &errand).await?;
     }
     let stage = stage(portal.answer(errand_id, PATIENCE).await?);
     settle(&portal, reply, stage).await?;
-    Ok(stage.into_response())
+    standing(&portal, reply, stage).await
+}
+
+/// Keeps the reply for its writer's account. What is more than an account may keep is sent and not kept.
+async fn keep(portal: &Portal, visitor: &Visitor, reply: ReplyId, upload: &Upload, key: Bytes) -> Result<(), Error> {
+    let now = portal.clock.now();
+    let reader = visitor.must_be_reader(portal, upload.pickup_id).await?;
+    let account_id = reader.account.ok_or(Error::SignIn)?;
+    let letter = access::letter(&portal.vault, upload.pickup_id, now).await?.ok_or(Error::NotAvailable)?;
+    let new = NewOwnReply {
+        reply_id: reply,
+        account_id,
+        pickup_id: upload.pickup_id,
+        letter_id: letter.letter_id,
+        conversation_id: letter.conversation_id,
+        key_packet: key.0,
+        sent_at: now,
+        expires_at: letter.expires_at,
+    };
+    own_replies::keep(&portal.vault, &new).await?;
+    Ok(())
 }
 
 pub async fn state(
@@ -167,12 +198,16 @@ pub async fn state(
     Path(reply): Path<String>,
 ) -> Result<Response, Error> {
     let (reply, upload) = own(&portal, &visitor, &reply).await?;
-    let Some(errand_id) = upload.errand_id else { return Ok(Stage::Open.into_response()) };
+    let Some(errand_id) = upload.errand_id else { return standing(&portal, reply, Stage::Open).await };
     let stage = stage(errands::answer(&portal.vault, errand_id).await?);
     if upload.parts > 0 {
         settle(&portal, reply, stage).await?;
     }
-    Ok(stage.into_response())
+    standing(&portal, reply, stage).await
+}
+
+async fn standing(portal: &Portal, reply: ReplyId, state: Stage) -> Result<Response, Error> {
+    Ok(Standing { state, kept: own_replies::kept(&portal.vault, reply).await? }.into_response())
 }
 
 fn stage(answer: Option<Answer>) -> Stage {
@@ -183,10 +218,12 @@ fn stage(answer: Option<Answer>) -> Stage {
     }
 }
 
-/// The sealed parts have done their duty once the gateway has answered.
+/// The sealed parts have done their duty once the gateway has answered, unless their writer keeps them.
 async fn settle(portal: &Portal, reply: ReplyId, stage: Stage) -> Result<(), Error> {
-    if matches!(stage, Stage::Taken | Stage::Refused) {
-        uploads::empty(&portal.vault, &portal.blobs, reply).await?;
-    }
-    Ok(())
+    let verdict = match stage {
+        Stage::Taken => Verdict::Taken,
+        Stage::Refused => Verdict::Refused,
+        Stage::Open | Stage::Waiting => return Ok(()),
+    };
+    Ok(own_replies::settle(&portal.vault, &portal.blobs, reply, verdict).await?)
 }

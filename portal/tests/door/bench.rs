@@ -10,10 +10,11 @@ use axum::http::{HeaderMap, Method, Request, StatusCode, header};
 use http_body_util::BodyExt as _;
 use sealpost_portal::{Portal, Settings};
 use sealpost_texts::{Language, Organisation};
+use sealpost_vault::accounts::{self, AccountRow};
 use sealpost_vault::bell::{Door, Listener, Ringer};
 use sealpost_vault::db::Schema;
-use sealpost_vault::errands::{self, Answer, Bytes, Errand, Scope};
-use sealpost_vault::id::{ContentId, ConversationId, LetterId, PickupId};
+use sealpost_vault::errands::{self, Answer, Bytes, Errand, Registration, Scope};
+use sealpost_vault::id::{AccountId, ContentId, ConversationId, ErrandId, LetterId, PickupId};
 use sealpost_vault::letters::{self, NewContent, NewLetter, NewPickup, NewWay};
 use sealpost_vault::{BlobStore, Clock, Db, Identity, derive, id};
 use tokio_util::sync::{CancellationToken, DropGuard};
@@ -22,6 +23,9 @@ use tower::ServiceExt as _;
 pub const NOW: i64 = 1_800_000_000;
 pub const CODE: &str = "12345678";
 pub const ADDRESS: &str = "patient@example.org";
+/// What the stand-in takes for a right passphrase, recovery proof or signature.
+pub const RIGHT: [u8; 32] = [1; 32];
+pub const WRONG: [u8; 32] = [2; 32];
 /// Larger than what lies in a row.
 pub const LARGE: usize = 200_000;
 
@@ -43,6 +47,15 @@ pub struct Gateway {
     /// What it answers to replies; nothing where `None`.
     pub to_replies: Arc<Mutex<Option<Answer>>>,
     pub silent: Arc<Mutex<bool>>,
+    /// What it answers to sign-ins and recoveries in place of looking at them.
+    pub back_off: Arc<Mutex<Option<Answer>>>,
+    /// What it answers to enrolments; `Enrolled` only if it is `None`.
+    pub to_enrolments: Arc<Mutex<Option<Answer>>>,
+    /// Kinds of errands that it leaves unanswered.
+    pub deaf_to: Arc<Mutex<Vec<&'static str>>>,
+    /// Accounts by address.
+    pub accounts: Arc<Mutex<HashMap<String, AccountId>>>,
+    sign_ins: Arc<Mutex<HashMap<ErrandId, String>>>,
 }
 
 pub fn organisation() -> Organisation {
@@ -91,12 +104,18 @@ impl Bench {
     }
 
     pub async fn letter_of(&self, parts: Vec<Vec<u8>>) -> (PickupId, LetterId) {
+        let (pickup, letter) = self.letter_to(ADDRESS, NOW, parts).await;
+        self.gateway.pickups.lock().unwrap().push(pickup);
+        (pickup, letter)
+    }
+
+    pub async fn letter_to(&self, reader: &str, created_at: i64, parts: Vec<Vec<u8>>) -> (PickupId, LetterId) {
         let fingerprint = "AB".repeat(32);
         letters::publish_certificate(&self.vault, &fingerprint, b"certificate", NOW).await.unwrap();
         let (pickup_id, letter_id) = (PickupId::random().unwrap(), LetterId::random().unwrap());
         let pickup = NewPickup {
             pickup_id,
-            reader: Identity::from_stored(ADDRESS.to_owned()),
+            reader: Identity::from_stored(reader.to_owned()),
             organisation: fingerprint,
             way: NewWay::Link { share: [7; 32], key_packet: b"key packet".to_vec() },
         };
@@ -110,11 +129,10 @@ impl Bench {
             content_id: ContentId::random().unwrap(),
             parts,
             letters: vec![letter],
-            created_at: NOW,
+            created_at,
             expires_at: NOW + 30 * 86_400,
         };
         letters::store(&self.vault, &self.blobs, content).await.unwrap();
-        self.gateway.pickups.lock().unwrap().push(pickup_id);
         (pickup_id, letter_id)
     }
 
@@ -127,11 +145,42 @@ impl Bench {
         browser
     }
 
+    /// An account in the vault, known to the gateway.
+    pub async fn account(&self, reader: &str) -> AccountId {
+        let account = AccountId::random().unwrap();
+        enrol(&self.vault, account, reader).await;
+        self.gateway.accounts.lock().unwrap().insert(reader.to_owned(), account);
+        account
+    }
+
+    /// A browser that signed in.
+    pub async fn signed_in(&self, reader: &str) -> Browser {
+        let mut browser = self.browser();
+        let answer = browser.sign_in(reader, RIGHT).await;
+        assert_eq!(answer.status, StatusCode::NO_CONTENT, "{}", answer.text());
+        browser
+    }
+
+    /// Gives a letter a way by account, and takes its way by link.
+    pub async fn by_account(&self, pickup: PickupId, account: AccountId) {
+        assert!(accounts::put_account_key(&self.vault, pickup, account, b"account key").await.unwrap());
+        accounts::end_link_way(&self.vault, pickup).await.unwrap();
+    }
+
+    /// Errands of this kind that the gateway was asked, heard or not.
+    pub async fn told(&self, kind: &'static str) -> i64 {
+        let statement = "select count(*) from errands where kind = $1";
+        sqlx::query_as::<_, (i64,)>(statement).bind(kind).fetch_one(self.vault.reader()).await.unwrap().0
+    }
+
     pub async fn count(&self, table: &'static str) -> i64 {
         let statement = match table {
             "sessions" => "select count(*) from sessions",
             "errands" => "select count(*) from errands",
             "upload_parts" => "select count(*) from upload_parts",
+            "uploads" => "select count(*) from uploads",
+            "own_replies" => "select count(*) from own_replies",
+            "session_accounts" => "select count(*) from session_accounts",
             _ => panic!("{table}"),
         };
         sqlx::query_as::<_, (i64,)>(statement).fetch_one(self.vault.reader()).await.unwrap().0
@@ -148,7 +197,14 @@ impl Gateway {
             if !*self.silent.lock().unwrap() {
                 for asked in errands::unanswered(&vault, 100).await.unwrap() {
                     let errand = asked.errand.unwrap();
-                    let Some(answer) = self.answer(&errand, asked.errand_id.bytes()) else { continue };
+                    if self.deaf_to.lock().unwrap().contains(&errand.kind()) {
+                        continue;
+                    }
+                    let answer = match self.answer(&errand, asked.errand_id.bytes()) {
+                        Some(Answer::Done) => Some(self.of_account(&vault, &errand, asked.errand_id).await),
+                        answer => answer,
+                    };
+                    let Some(answer) = answer else { continue };
                     self.heard.lock().unwrap().push(errand);
                     errands::reply(&vault, asked.errand_id, &answer, NOW).await.unwrap();
                     ringer.ring();
@@ -168,6 +224,20 @@ impl Gateway {
                 let known = if address == ADDRESS { self.pickups.lock().unwrap().clone() } else { vec![] };
                 (session, *errand_id, known)
             }
+            Errand::Code { session, scope: Scope::Account(address), .. } => {
+                let account = self.accounts.lock().unwrap().get(address).copied();
+                let session: [u8; 32] = session.0.clone().try_into().unwrap();
+                let code_hash = match account {
+                    Some(_) => derive::code_hash(&session, errand_id, CODE).unwrap(),
+                    None => id::random::<32>().unwrap(),
+                };
+                return Some(Answer::Code {
+                    code_hash: Bytes(code_hash.to_vec()),
+                    expires_at: NOW + 600,
+                    pickups: vec![],
+                    account: Some(account.unwrap_or(AccountId::random().unwrap())),
+                });
+            }
             Errand::Reply { .. } => return self.to_replies.lock().unwrap().clone(),
             _ => return Some(Answer::Done),
         };
@@ -179,6 +249,75 @@ impl Gateway {
         };
         Some(Answer::Code { code_hash: Bytes(code_hash.to_vec()), expires_at: NOW + 600, pickups, account: None })
     }
+}
+
+impl Gateway {
+    /// Accounts: whatever is `RIGHT` is right.
+    async fn of_account(&self, vault: &Db, errand: &Errand, errand_id: ErrandId) -> Answer {
+        let judged = |account: Option<AccountId>, bytes: &Bytes| match account {
+            Some(account) if bytes.0 == RIGHT => Answer::SignedIn { account },
+            _ => Answer::Refused,
+        };
+        if let Errand::SignIn { .. } | Errand::Recover { .. } = errand
+            && let Some(answer) = self.back_off.lock().unwrap().clone()
+        {
+            return answer;
+        }
+        match errand {
+            Errand::Register { purpose, .. } => {
+                let account = match purpose {
+                    Registration::Enrol(_) => AccountId::random().unwrap(),
+                    Registration::Change(account) => *account,
+                };
+                Answer::Register { account, response: Bytes(vec![6; 64]) }
+            }
+            Errand::Enrol { account, .. } => {
+                if let Some(answer) = self.to_enrolments.lock().unwrap().clone() {
+                    return answer;
+                }
+                enrol(vault, *account, ADDRESS).await;
+                self.accounts.lock().unwrap().insert(ADDRESS.to_owned(), *account);
+                Answer::Enrolled { account: *account }
+            }
+            Errand::SignIn { address, .. } => {
+                self.sign_ins.lock().unwrap().insert(errand_id, address.clone());
+                Answer::SignIn { response: Bytes(vec![8; 320]) }
+            }
+            Errand::SignInEnd { sign_in, finalization } => {
+                let address = self.sign_ins.lock().unwrap().remove(sign_in).unwrap_or_default();
+                judged(self.accounts.lock().unwrap().get(&address).copied(), finalization)
+            }
+            Errand::Recover { account, proof, .. } => judged(Some(*account), proof),
+            Errand::Change { account, file, signature, .. } => {
+                if signature.0 != RIGHT {
+                    return Answer::Refused;
+                }
+                let changes = accounts::account(vault, *account).await.unwrap().unwrap().changes + 1;
+                assert!(accounts::replace_file(vault, *account, &file.0, changes, NOW).await.unwrap());
+                Answer::Done
+            }
+            Errand::Rewrap { signature, .. } if signature.0 != RIGHT => Answer::Refused,
+            _ => Answer::Done,
+        }
+    }
+}
+
+async fn enrol(vault: &Db, account_id: AccountId, reader: &str) {
+    letters::publish_certificate(vault, &"AB".repeat(32), b"certificate", NOW).await.unwrap();
+    let account = AccountRow {
+        account_id,
+        reader: Identity::from_stored(reader.to_owned()),
+        organisation: "AB".repeat(32),
+        fingerprint: "CD".repeat(32),
+        certificate: b"reader's certificate".to_vec(),
+        counter: 1,
+        vouched_at: NOW,
+        vouch: b"vouch".to_vec(),
+        file: b"account file".to_vec(),
+        changes: 0,
+        changed_at: NOW,
+    };
+    accounts::store_account(vault, &account).await.unwrap();
 }
 
 pub struct Got {
@@ -228,7 +367,9 @@ impl Browser {
         let response = self.router.clone().oneshot(request).await.unwrap();
         let (parts, body) = response.into_parts();
         if let Some(set) = parts.headers.get(header::SET_COOKIE) {
-            self.cookie = Some(set.to_str().unwrap().split(';').next().unwrap().to_owned());
+            let set = set.to_str().unwrap();
+            self.cookie =
+                if set.contains("Max-Age=0") { None } else { Some(set.split(';').next().unwrap().to_owned()) };
         }
         let body = body.collect().await.unwrap().to_bytes().to_vec();
         Got { status: parts.status, headers: parts.headers, body }
@@ -258,9 +399,29 @@ impl Browser {
         answer.json()["request"].as_str().unwrap().to_owned()
     }
 
+    /// Both steps.
+    pub async fn sign_in(&mut self, address: &str, passphrase: [u8; 32]) -> Got {
+        let step = self.begin_sign_in(address).await.json()["signIn"].as_str().unwrap().to_owned();
+        self.finish_sign_in(&step, passphrase).await
+    }
+
+    pub async fn begin_sign_in(&mut self, address: &str) -> Got {
+        let body = serde_json::json!({ "address": address, "request": base64url(&[4; 96]) });
+        self.post("/api/account/sign-in", &body.to_string()).await
+    }
+
+    pub async fn finish_sign_in(&mut self, step: &str, passphrase: [u8; 32]) -> Got {
+        let body = serde_json::json!({ "finalization": base64url(&passphrase) });
+        self.post(&format!("/api/account/sign-in/{step}"), &body.to_string()).await
+    }
+
     pub async fn prove(&mut self, request: &str, code: &str) -> Got {
         self.post("/api/proof", &format!("{{\"request\":\"{request}\",\"code\":\"{code}\"}}")).await
     }
+}
+
+pub fn base64url(bytes: &[u8]) -> String {
+    String::from(Bytes(bytes.to_vec()))
 }
 
 /// Headers of an answer as text, for comparing.

@@ -24,10 +24,12 @@ async fn asking_looks_the_same_for_what_exists_and_what_does_not() {
         format!("{{\"address\":\"{ADDRESS}\"}}"),
         "{\"address\":\"nobody@example.org\"}".to_owned(),
         "{\"address\":\"no address at all\",\"language\":\"de\"}".to_owned(),
+        format!("{{\"account\":\"{ADDRESS}\"}}"),
+        "{\"account\":\"no address at all\",\"language\":\"de\"}".to_owned(),
     ] {
         assert_eq!(bench.browser().post("/api/code", &body).await.shape(), expected, "{body}");
     }
-    assert_eq!(bench.gateway.heard("code"), 8, "the gateway was asked each time");
+    assert_eq!(bench.gateway.heard("code"), 10, "the gateway was asked each time");
 }
 
 #[tokio::test]
@@ -140,7 +142,7 @@ async fn the_cookie_stays_home() {
 async fn a_living_session_is_kept_and_pages_make_none() {
     let bench = Bench::new().await;
     let mut browser = bench.browser();
-    for path in ["/", "/p/abc", "/open", "/lost", "/api/pickups/abc"] {
+    for path in ["/", "/p/abc", "/open", "/lost", "/api/pickups/abc", "/sign-in", "/account", "/api/account"] {
         assert_eq!(browser.get(path).await.header("set-cookie"), "", "{path}");
     }
     browser.ask_code("{\"pickup\":\"x\"}").await;

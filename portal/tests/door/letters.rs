@@ -35,12 +35,7 @@ async fn a_proven_session_gets_the_sealed_letter() {
     browser.get(&format!("/api/pickups/{pickup}")).await;
     let again = browser.get(&format!("/api/pickups/{pickup}")).await;
     assert_eq!(again.json(), json);
-    assert_eq!(told(&bench, "released").await, 1);
-}
-
-async fn told(bench: &Bench, kind: &'static str) -> i64 {
-    let statement = "select count(*) from errands where kind = $1";
-    sqlx::query_as::<_, (i64,)>(statement).bind(kind).fetch_one(bench.vault.reader()).await.unwrap().0
+    assert_eq!(bench.told("released").await, 1);
 }
 
 #[tokio::test]
@@ -100,7 +95,7 @@ async fn the_receipt_is_passed_on_once_and_must_have_its_size() {
         let answer = browser.post(&path, &opened(32)).await;
         assert_eq!((answer.status.as_u16(), answer.body.len()), (204, 0));
     }
-    assert_eq!(told(&bench, "opened").await, 1);
+    assert_eq!(bench.told("opened").await, 1);
     let (body,): (String,) =
         sqlx::query_as("select body from errands where kind = 'opened'").fetch_one(bench.vault.reader()).await.unwrap();
     let Errand::Opened { pickup: told, mac } = serde_json::from_str(&body).unwrap() else { panic!("{body}") };

@@ -23,6 +23,16 @@ async fn every_route_has_its_headers() {
         (Method::GET, "/p/abc", 200),
         (Method::GET, "/p/", 200),
         (Method::GET, "/mail-frame", 200),
+        (Method::GET, "/sign-in", 200),
+        (Method::GET, "/account", 200),
+        (Method::GET, "/account/forgotten", 200),
+        (Method::GET, "/account/", 404),
+        (Method::GET, "/api/account", 401),
+        (Method::GET, "/api/account/letters", 401),
+        (Method::GET, "/api/account/replies", 401),
+        (Method::GET, "/api/account/enrolment/abc", 404),
+        (Method::GET, "/api/account/sign-in", 405),
+        (Method::POST, "/api/account/sign-out", 204),
         (Method::GET, "/health", 200),
         (Method::GET, "/ready", 200),
         (Method::GET, "/logo", 404),
@@ -119,7 +129,9 @@ async fn the_readers_language() {
 #[tokio::test]
 async fn pages_have_nothing_inline_and_name_what_they_load_by_its_hash() {
     let bench = Bench::new().await;
-    for path in ["/", "/open", "/lost", "/p/abc", "/nothing", "/mail-frame"] {
+    for path in
+        ["/", "/open", "/lost", "/p/abc", "/nothing", "/mail-frame", "/sign-in", "/account", "/account/forgotten"]
+    {
         let got = bench.browser().get(path).await;
         let text = got.text();
         assert!(!text.contains("<style") && !text.contains(" style=") && !text.contains("javascript:"), "{path}");

@@ -61,6 +61,14 @@ mail-code-intro = Geben Sie diesen Code auf der Seite ein, auf der Sie Ihre Nach
 mail-code-valid = Er gilt { $minutes } Minuten lang und nur in dem Browser, in dem Sie ihn angefordert haben.
 mail-code-never = Verraten Sie ihn niemandem, auch nicht am Telefon. Niemand bei { $organisation } wird Sie danach fragen.
 mail-code-ignore = Wenn Sie keinen Code angefordert haben, beachten Sie diese E-Mail nicht. Ohne den Code bleibt Ihre Nachricht verschlossen.
+mail-code-account-intro = Jemand, wahrscheinlich Sie, möchte ohne Passphrase in Ihr Konto bei { $organisation }. Geben Sie diesen Code auf der Seite ein, auf der Sie ihn angefordert haben:
+mail-code-account-ignore = Wenn Sie keinen Code angefordert haben, beachten Sie diese E-Mail nicht. Ohne den Code und ohne Ihre Passphrase oder Ihren Wiederherstellungscode bleibt Ihr Konto verschlossen.
+
+mail-passphrase-subject = Ihre Passphrase für das Portal von { $organisation } wurde geändert
+mail-passphrase-title = Ihre Passphrase wurde geändert
+mail-passphrase-intro = Am { $date } wurde die Passphrase oder der Wiederherstellungscode Ihres Kontos bei { $organisation } geändert.
+mail-passphrase-you = Wenn Sie das waren, ist nichts zu tun.
+mail-passphrase-other = Wenn Sie es nicht waren, kann jemand anders Ihre Nachrichten lesen. Rufen Sie { $organisation } unter der Nummer an, die Sie schon kennen, und bitten Sie darum, Ihr Konto zurückzusetzen.
 
 mail-answer-from = { $reader } über das Portal von { $organisation }
 mail-answer-without-subject = Antwort auf Ihre Nachricht

@@ -61,6 +61,14 @@ mail-code-intro = Type this code into the page on which you want to open your me
 mail-code-valid = It is valid for { $minutes } minutes, and only in the browser in which you asked for it.
 mail-code-never = Never tell it to anybody, on the telephone neither. Nobody at { $organisation } will ask you for it.
 mail-code-ignore = If you didn’t ask for a code, ignore this mail. Without the code your message stays closed.
+mail-code-account-intro = Somebody, probably you, wants to get into your account with { $organisation } without its passphrase. Type this code into the page on which you asked for it:
+mail-code-account-ignore = If you didn’t ask for a code, ignore this mail. Without the code, and without your passphrase or your recovery code, your account stays closed.
+
+mail-passphrase-subject = Your passphrase for the portal of { $organisation } was changed
+mail-passphrase-title = Your passphrase was changed
+mail-passphrase-intro = On { $date } the passphrase or the recovery code of your account with { $organisation } was changed.
+mail-passphrase-you = If that was you, there is nothing to do.
+mail-passphrase-other = If it wasn’t you, somebody else can read your messages. Call { $organisation } at the number that you already know, and ask for your account to be reset.
 
 mail-answer-from = { $reader } via { $organisation } portal
 mail-answer-without-subject = Your message was answered

@@ -2,7 +2,9 @@
 
 use super::*;
 use crate::db::Schema;
-use crate::errands::{Bytes, reply};
+use crate::derive::code_hash;
+use crate::errands::{Answer, Bytes, reply};
+use crate::id::{ErrandId, PickupId};
 
 const NOW: Time = 1_800_000_000;
 const CODE: &str = "12345678";

@@ -100,6 +100,17 @@ fn gnupg_opens_it() {
             same(&done.stdout, &message, &name);
         }
     }
+    // The organisation's own mail certificate, as the keyring has it.
+    let (keyring, _keys) = crate::keyring::tests::keyring();
+    desk.run("gpg", &[&"--batch", &"--import", &desk.write("organisation", &keyring.mail().certificate())]);
+    let theirs = Cert::from_bytes(&desk.run("gpg", &[&"--export", &"curve@mail.example"]).stdout).unwrap();
+    let message = b"Subject: x\r\n\r\nbody\r\n";
+    let mail = wrap(message, TRACE, &[target(&theirs)], keyring.mail().signer(), now()).unwrap();
+    let file = desk.write("organisations.asc", &armored(&mail));
+    let done = desk.run("gpg", &[&"--batch", &"--status-fd", &"2", &"--decrypt", &file]);
+    let told = String::from_utf8_lossy(&done.stderr).into_owned();
+    assert!(told.contains("[GNUPG:] GOODSIG"), "{told}");
+    same(&done.stdout, message, "signed by the organisation");
     // Two who see each other: either opens the one copy.
     let [one, two] = ["rsa@mail.example", "curve@mail.example"]
         .map(|who| Cert::from_bytes(&desk.run("gpg", &[&"--export", &who]).stdout).unwrap());

@@ -16,6 +16,8 @@ mod fields;
 mod openpgp;
 mod recognise;
 
+#[cfg(any(test, fuzzing))]
+pub(crate) mod fuzzing;
 #[cfg(test)]
 mod tests;
 

@@ -29,10 +29,6 @@ fn armor_of(packets: &[u8]) -> Vec<u8> {
     format!("-----BEGIN PGP MESSAGE-----\r\n\r\n{}\r\n-----END PGP MESSAGE-----\r\n", lines.join("\r\n")).into_bytes()
 }
 
-fn packets(armor: &[u8]) -> Vec<u8> {
-    sequoia_openpgp::armor::Reader::from_bytes(armor, None).bytes().collect::<Result<Vec<u8>, _>>().unwrap()
-}
-
 #[test]
 fn encrypted_mail_is_recognised() {
     let (ours, one, two) = (old(), old(), new());

@@ -40,6 +40,7 @@ mod endings;
 mod links;
 mod main_job;
 mod openpgp;
+mod organisation_keys;
 mod relaying;
 mod roles;
 mod trouble;

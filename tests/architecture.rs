@@ -340,7 +340,10 @@ fn named_tests(document: &str) -> Vec<&str> {
 
 /// Rows of a document's tables whose last cell names neither a test nor says that there is none.
 fn unheld_rows(document: &str) -> Vec<&str> {
-    let rows = document.lines().filter(|line| line.starts_with("| ")).skip(1);
+    // A table's first row is its heading: dashes follow it.
+    let below = document.lines().skip(1).chain([""]);
+    let rows = document.lines().zip(below).filter(|(row, below)| row.starts_with("| ") && !below.starts_with("|--"));
+    let rows = rows.map(|(row, _)| row);
     let last = |row: &str| row.trim_end_matches([' ', '|']).rsplit('|').next().unwrap_or_default().to_lowercase();
     rows.filter(|row| !last(row).contains("`test:") && !last(row).contains("no test")).collect()
 }

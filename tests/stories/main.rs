@@ -41,6 +41,7 @@ mod endings;
 mod keys;
 mod links;
 mod main_job;
+mod openpgp;
 mod organisation_keys;
 mod relaying;
 mod roles;

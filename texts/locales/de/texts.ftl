@@ -98,6 +98,11 @@ mail-expired-title = Ihre Nachricht wurde nicht geöffnet
 mail-expired-intro = Sie haben am { $date } an { $recipient } geschrieben. Ihre Nachricht wurde nicht rechtzeitig geöffnet: Sie ist abgelaufen und wurde im Portal vernichtet.
 mail-expired-next = Wenn sie noch wichtig ist, senden Sie sie noch einmal oder erreichen Sie den Empfänger auf anderem Weg.
 
+mail-unsent-subject = Nicht gesendet: Ihre geschützte Nachricht an { $recipient }
+mail-unsent-title = Ihre Nachricht wurde nicht gesendet
+mail-unsent-intro = Sie haben am { $date } an { $recipient } geschrieben. Ihre Nachricht muss für den OpenPGP-Schlüssel des Empfängers verschlüsselt werden. Der Schlüssel war brauchbar, als die Nachricht angenommen wurde, und war es nicht mehr, als sie verschlüsselt werden sollte: Er ist abgelaufen, wurde widerrufen oder entfernt. Die Nachricht wurde nicht gesendet, auch nicht unverschlüsselt.
+mail-unsent-next = Bitten Sie Ihre Administration um einen neuen Schlüssel des Empfängers oder senden Sie die Nachricht auf anderem Weg.
+
 mail-straight-intro = { $sender } hat Ihnen geschrieben. Die Nachricht ist vertraulich und steht deshalb nicht in dieser E-Mail: Sie öffnen sie in Ihrem Konto im Portal von { $organisation }.
 mail-straight-button = Anmelden und Nachricht öffnen
 mail-straight-link-title = Melden Sie sich an und öffnen Sie die Nachricht:

@@ -98,6 +98,11 @@ mail-expired-title = Your message was not opened
 mail-expired-intro = You wrote to { $recipient } on { $date }. Your message was not opened in time: it expired and was destroyed in the portal.
 mail-expired-next = If it still matters, send it again or reach the recipient in another way.
 
+mail-unsent-subject = Not sent: your protected message to { $recipient }
+mail-unsent-title = Your message was not sent
+mail-unsent-intro = You wrote to { $recipient } on { $date }. Your message has to be encrypted to the recipient’s OpenPGP key. The key was usable when the message was accepted and no longer was when it should have been encrypted: it expired, was revoked or was removed. The message was not sent, not in the clear either.
+mail-unsent-next = Ask your administrator for a new key of the recipient, or send the message another way.
+
 mail-straight-intro = { $sender } has written to you. The message is confidential, so it isn’t in this mail: you open it in your account on the portal of { $organisation }.
 mail-straight-button = Sign in and open the message
 mail-straight-link-title = Sign in and open the message:

@@ -5,13 +5,15 @@
 
 use std::net::{IpAddr, Ipv4Addr};
 
+use sealpost_vault::Identity;
 use sealpost_vault::id::QueueId;
+use sequoia_openpgp::crypto::SessionKey;
 
 use crate::deliver;
 use crate::envelope::{BodyType, Envelope, ReversePath};
 use crate::message::{ParsedMessage, outgoing};
 use crate::policy::Policy;
-use crate::seal::{LinkSecret, shape};
+use crate::seal::{LinkSecret, ReaderCertificate, shape};
 use crate::smtp::{self, Client, Door, ReceivedMessage};
 
 /// Its name, which is also its corpus's, and the function.
@@ -21,6 +23,7 @@ pub type Target = (&'static str, fn(&[u8]));
 pub const TARGETS: &[Target] = &[
     ("command-lines", smtp::fuzzing::command_lines),
     ("data", smtp::fuzzing::data),
+    ("enrolment", enrolment),
     ("link", link),
     ("message", message),
     ("policy", policy),
@@ -63,12 +66,28 @@ fn message(bytes: &[u8]) {
     }
 }
 
+/// The address in the corpus's certificate.
+const ENROLLED: &str = "anna.weber@home.example";
+
+/// A certificate that passes has the one shape, says again what it says, and takes a session key.
+fn enrolment(bytes: &[u8]) {
+    let reader = Identity::from_stored(ENROLLED.to_owned());
+    let Ok(certificate) = ReaderCertificate::check(bytes, &reader) else { return };
+    assert!(shape::reader_certificate(bytes, ENROLLED.as_bytes()).is_ok(), "a certificate of another shape");
+    assert!(!certificate.verify(b"", bytes), "a certificate that is a signature");
+    let packet = SessionKey::new(32).ok().and_then(|key| certificate.wrap(&key).ok());
+    assert!(packet.is_some_and(|packet| certificate.is_named_in(&packet)), "a certificate that takes no session key");
+}
+
 /// No two shapes fit the same bytes.
 fn shapes(bytes: &[u8]) {
     let fits = [
         shape::data_packet(bytes).is_ok(),
         shape::key_packet_by_password(bytes).is_ok(),
         shape::key_packet_to_certificate(bytes).is_ok(),
+        shape::account_file(bytes).is_ok(),
+        shape::signature(bytes).is_ok(),
+        shape::reader_certificate(bytes, ENROLLED.as_bytes()).is_ok(),
     ];
     assert!(fits.iter().filter(|fits| **fits).count() <= 1, "two shapes at once");
 }

@@ -5,7 +5,7 @@ use std::path::Path;
 use clap::{Args, Subcommand};
 
 use sealpost_gateway::expiry::Withdrawal;
-use sealpost_gateway::pickups::{self, Pickup};
+use sealpost_gateway::pickups::{self, Pickup, Way};
 use sealpost_vault::clock::Clock;
 use sealpost_vault::id::{LetterId, PickupId};
 
@@ -42,7 +42,8 @@ enum Action {
         /// A letter's id, or a reader's id, as `letters list` shows them
         id: String,
     },
-    /// Send the notification with the link again; possible until the letter was opened, withdrawn or has expired
+    /// Send the notification again, with the link or, to a reader who has an account, without; possible until the letter was
+    /// opened, withdrawn or has expired
     Resend {
         /// A letter's id, or a reader's id, as `letters list` shows them
         id: String,
@@ -148,13 +149,21 @@ fn show(pickup: &Pickup) {
     println!("opened        {}", when(pickup.opened_at));
     println!("answered      {}", when(pickup.answered_at));
     println!("expires       {}", time(pickup.expires_at));
-    println!("resend        {}", if pickup.kept_link.is_empty() { "no longer possible" } else { "possible" });
+    let resend = match pickup.way {
+        Way::Link if pickup.kept_link.is_empty() => {
+            "without the link, if the reader has an account; else no longer possible"
+        }
+        Way::Account if pickup.opened_at != 0 || !pickup.state.lives() => "no longer possible",
+        Way::Link | Way::Account => "possible",
+    };
+    println!("resend        {resend}");
     println!();
 }
 
 fn as_json(pickup: &Pickup) -> serde_json::Value {
     serde_json::json!({
         "letter": pickup.letter_id, "pickup": pickup.pickup_id, "conversation": pickup.conversation_id, "state": pickup.state,
+        "way": pickup.way,
         "from": pickup.sender.to_string(), "for": pickup.delivery.to_string(), "message": pickup.origin,
         "created": pickup.created_at, "released": pickup.released_at, "opened": pickup.opened_at,
         "answered": pickup.answered_at, "expires": pickup.expires_at,

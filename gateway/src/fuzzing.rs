@@ -5,14 +5,19 @@
 
 use std::net::{IpAddr, Ipv4Addr};
 
+use sealpost_vault::Identity;
 use sealpost_vault::id::QueueId;
+use sequoia_openpgp::crypto::SessionKey;
+use sequoia_openpgp::serialize::SerializeInto;
 
+use crate::accounts::opaque::{CredentialRequest, Finalization, Record, RegistrationRequest};
+use crate::certificates;
 use crate::deliver;
 use crate::envelope::{BodyType, Envelope, ReversePath};
 use crate::message::{ParsedMessage, outgoing};
 use crate::pgp_mime;
 use crate::policy::Policy;
-use crate::seal::{LinkSecret, shape};
+use crate::seal::{LinkSecret, ReaderCertificate, shape};
 use crate::smtp::{self, Client, Door, ReceivedMessage};
 
 /// Its name, which is also its corpus's, and the function.
@@ -20,10 +25,13 @@ pub type Target = (&'static str, fn(&[u8]));
 
 /// All of them.
 pub const TARGETS: &[Target] = &[
+    ("certificate-import", certificate_import),
     ("command-lines", smtp::fuzzing::command_lines),
     ("data", smtp::fuzzing::data),
+    ("enrolment", enrolment),
     ("link", link),
     ("message", message),
+    ("opaque", opaque),
     ("policy", policy),
     ("protected", protected),
     ("reply-lines", deliver::fuzzing::reply_lines),
@@ -71,12 +79,53 @@ fn protected(bytes: &[u8]) {
     pgp_mime::fuzzing::fields(bytes);
 }
 
+/// The address in the corpus's certificate.
+const ENROLLED: &str = "anna.weber@home.example";
+
+/// A certificate that passes has the one shape, says again what it says, and takes a session key.
+fn enrolment(bytes: &[u8]) {
+    let reader = Identity::from_stored(ENROLLED.to_owned());
+    let Ok(certificate) = ReaderCertificate::check(bytes, &reader) else { return };
+    assert!(shape::reader_certificate(bytes, ENROLLED.as_bytes()).is_ok(), "a certificate of another shape");
+    assert!(!certificate.verify(b"", bytes), "a certificate that is a signature");
+    let packet = SessionKey::new(32).ok().and_then(|key| certificate.wrap(&key).ok());
+    assert!(packet.is_some_and(|packet| certificate.is_named_in(&packet)), "a certificate that takes no session key");
+}
+
+/// A recipient's certificate on its way in: what passes has no secret, and passes again as it is stored.
+fn certificate_import(bytes: &[u8]) {
+    for candidate in certificates::parse(bytes).into_iter().flatten() {
+        let Ok(cert) = candidate.result else { continue };
+        assert!(!cert.is_tsk(), "a secret key got through");
+        let stored = cert.to_vec().unwrap_or_default();
+        let again = certificates::parse(&stored).unwrap_or_default();
+        let same = matches!(again.as_slice(), [only] if only.result.as_ref().is_ok_and(|again| *again == cert));
+        assert!(same, "a stored certificate that isn't taken again as it is");
+    }
+}
+
+/// The four messages of OPAQUE: each has one length, and none is taken for another that is longer.
+fn opaque(bytes: &[u8]) {
+    let taken = [
+        (RegistrationRequest::parse(bytes).is_ok(), 32),
+        (Record::parse(bytes).is_ok(), 192),
+        (CredentialRequest::parse(bytes).is_ok(), 96),
+        (Finalization::parse(bytes).is_ok(), 64),
+    ];
+    for (taken, length) in taken {
+        assert!(!taken || bytes.len() == length, "an OPAQUE message of another length");
+    }
+}
+
 /// No two shapes fit the same bytes.
 fn shapes(bytes: &[u8]) {
     let fits = [
         shape::data_packet(bytes).is_ok(),
         shape::key_packet_by_password(bytes).is_ok(),
         shape::key_packet_to_certificate(bytes).is_ok(),
+        shape::account_file(bytes).is_ok(),
+        shape::signature(bytes).is_ok(),
+        shape::reader_certificate(bytes, ENROLLED.as_bytes()).is_ok(),
     ];
     assert!(fits.iter().filter(|fits| **fits).count() <= 1, "two shapes at once");
 }

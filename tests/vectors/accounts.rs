@@ -95,7 +95,7 @@ fn hkdf(salt: &[u8], secret: &[u8], label: &str) -> Vec<u8> {
 fn certificates_statements_and_vouches_of_accounts_are_those_of_the_vectors() {
     for account in [published(), fresh()] {
         let Account { made, certificate, letter, .. } = &account;
-        assert_eq!(data_encoding::HEXUPPER.encode(certificate.fingerprint()), made.text("/certificate/fingerprint"));
+        assert_eq!(certificate.fingerprint().as_slice(), made.hex("/certificate/fingerprint"));
         assert_eq!(account.secret.fingerprint().as_bytes(), certificate.fingerprint());
 
         let recovery = sha256(&made.hex("/account/recoveryHash"));

@@ -59,7 +59,7 @@ enum Judged {
     New(Box<Candidate>),
     /// Asked again after the answer was lost.
     Done,
-    Conflict(Pickup),
+    Conflict(Box<Pickup>),
     Refused(&'static str),
 }
 
@@ -107,7 +107,7 @@ impl Gateway {
         let before = match pins::find(&self.stores.own, &self.keyring, &pickup.reader).await? {
             Some(Pin::Enrolled(pinned)) => {
                 let same = pinned.account == request.account && pinned.certificate.bytes() == request.certificate;
-                return Ok(if same { Judged::Done } else { Judged::Conflict(pickup) });
+                return Ok(if same { Judged::Done } else { Judged::Conflict(Box::new(pickup)) });
             }
             Some(Pin::Reset { counter }) => Some(counter),
             None => None,

@@ -330,3 +330,81 @@ fn errors_carry_no_content() {
     }
     assert!(!texts.contains("canary"), "{texts}");
 }
+
+/// A reader's key pair, and the certificate of it that is pinned.
+fn reader_with_a_key() -> (Cert, ReaderCertificate) {
+    use sequoia_openpgp::Profile;
+    use sequoia_openpgp::cert::{CertBuilder, CipherSuite};
+    use sequoia_openpgp::types::KeyFlags;
+    let (secret, _) = CertBuilder::new()
+        .set_profile(Profile::RFC9580)
+        .unwrap()
+        .set_cipher_suite(CipherSuite::Cv25519)
+        .set_primary_key_flags(KeyFlags::empty().set_certification().set_signing())
+        .add_userid("anna@home.example")
+        .add_transport_encryption_subkey()
+        .generate()
+        .unwrap();
+    let reader = Identity::from_stored("anna@home.example".into());
+    let checked = ReaderCertificate::check(&secret.to_vec().unwrap(), &reader).unwrap();
+    (secret, checked)
+}
+
+/// Bytes with one signature around them for each of the keys.
+fn signed_by(keys: &[&Cert], bytes: &[u8]) -> Zeroizing<Vec<u8>> {
+    use sequoia_openpgp::serialize::stream::{LiteralWriter, Message, Signer};
+    use std::io::Write;
+    let pair = |cert: &Cert| cert.primary_key().key().clone().parts_into_secret().unwrap().into_keypair().unwrap();
+    let mut content = Zeroizing::new(Vec::new());
+    let mut message = Message::new(&mut *content);
+    if let Some((first, others)) = keys.split_first() {
+        let mut signer = Signer::new(message, pair(first)).unwrap();
+        for other in others {
+            signer = signer.add_signer(pair(other)).unwrap();
+        }
+        message = signer.build().unwrap();
+    }
+    let mut writer = LiteralWriter::new(message).build().unwrap();
+    writer.write_all(bytes).unwrap();
+    writer.finalize().unwrap();
+    content
+}
+
+#[test]
+fn an_enrolled_reader_signs_once_with_the_pinned_key() {
+    let draft = Draft::usual();
+    let ((secret, pinned), (stranger, _)) = (reader_with_a_key(), reader_with_a_key());
+    let json = serde_json::to_vec(&draft.slip).unwrap();
+    let open = |content: Zeroizing<Vec<u8>>, vouching: Vouching| {
+        let slip = seal_content(&draft.session_key, content).unwrap();
+        let parts: Vec<Vec<u8>> = std::iter::once(slip).chain(draft.packets.iter().cloned()).collect();
+        open_reply(
+            &draft.keyring,
+            &ReplyContext { vouching, ..draft.context() },
+            &wrapped(&draft.keyring, &draft.session_key),
+            &parts,
+        )
+    };
+    let opened = open(signed_by(&[&secret], &json), Vouching::Pinned(&pinned)).unwrap();
+    assert_eq!((opened.text.as_str(), opened.enclosures.len()), ("Danke schön", 2));
+
+    let voiced = [draft.mac(&json), json.clone()].concat();
+    let mut other_end = signed_by(&[&secret], &json);
+    other_end.extend_from_slice(&signed_by(&[&secret], &json));
+    let cut = Zeroizing::new(signed_by(&[&secret], &json)[..json.len() + 20].to_vec());
+    for (name, content) in [
+        ("by a stranger", signed_by(&[&stranger], &json)),
+        ("unsigned", signed_by(&[], &json)),
+        ("twice", signed_by(&[&secret, &secret], &json)),
+        ("by a stranger too", signed_by(&[&secret, &stranger], &json)),
+        ("two messages", other_end),
+        ("without its signature", cut),
+        ("with a MAC instead", literal(&voiced).unwrap()),
+        ("with a MAC besides", signed_by(&[&secret], &voiced)),
+    ] {
+        assert!(open(content, Vouching::Pinned(&pinned)).is_err(), "{name}");
+    }
+    // The other way round: where a voice counts, no signature does.
+    assert!(open(signed_by(&[&secret], &voiced), Vouching::Voice(&draft.voice)).is_err());
+    assert!(open(literal(&voiced).unwrap(), Vouching::Voice(&draft.voice)).is_ok());
+}

@@ -108,7 +108,7 @@ fn obey(command: Command, config: &Path) -> Result<(), Failure> {
             on_runtime(fit.run())
         }
         Command::Demo(demo) => on_runtime(demo.run()),
-        Command::Policy(policy) => policy.run(config),
+        Command::Policy(policy) => on_runtime(policy.run(config)),
         Command::Queue(queue) => on_runtime(queue.run(config)),
         Command::Accounts(accounts) => on_runtime(accounts.run(config)),
         Command::Letters(letters) => on_runtime(letters.run(config)),

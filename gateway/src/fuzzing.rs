@@ -12,6 +12,7 @@ use sequoia_openpgp::crypto::SessionKey;
 use crate::deliver;
 use crate::envelope::{BodyType, Envelope, ReversePath};
 use crate::message::{ParsedMessage, outgoing};
+use crate::pgp_mime;
 use crate::policy::Policy;
 use crate::seal::{LinkSecret, ReaderCertificate, shape};
 use crate::smtp::{self, Client, Door, ReceivedMessage};
@@ -27,6 +28,7 @@ pub const TARGETS: &[Target] = &[
     ("link", link),
     ("message", message),
     ("policy", policy),
+    ("protected", protected),
     ("reply-lines", deliver::fuzzing::reply_lines),
     ("shapes", shapes),
 ];
@@ -77,6 +79,12 @@ fn enrolment(bytes: &[u8]) {
     assert!(!certificate.verify(b"", bytes), "a certificate that is a signature");
     let packet = SessionKey::new(32).ok().and_then(|key| certificate.wrap(&key).ok());
     assert!(packet.is_some_and(|packet| certificate.is_named_in(&packet)), "a certificate that takes no session key");
+}
+
+/// A message that a sender may have encrypted; what is encrypted around it holds its body as it is.
+fn protected(bytes: &[u8]) {
+    let _ = pgp_mime::already_protected(bytes);
+    pgp_mime::fuzzing::fields(bytes);
 }
 
 /// No two shapes fit the same bytes.

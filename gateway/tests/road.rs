@@ -18,6 +18,8 @@ mod circles;
 mod codes;
 #[path = "road/conversations.rs"]
 mod conversations;
+#[path = "road/encrypted.rs"]
+mod encrypted;
 #[path = "road/endings.rs"]
 mod endings;
 #[path = "road/enrolment.rs"]
@@ -118,6 +120,15 @@ scenarios! {
         readers_who_see_each_other_share_a_letter_and_others_do_not,
         each_recipient_goes_its_own_way,
         one_refused_recipient_refuses_the_message;
+    encrypted:
+        who_sees_each_other_shares_a_copy_and_hidden_ones_leave_no_trace,
+        a_wish_for_openpgp_is_kept_or_refused,
+        a_key_that_ends_before_it_is_used_sends_nothing,
+        a_null_senders_unsent_message_is_told_to_the_postmaster,
+        best_holds_where_the_key_is_gone_or_never_was,
+        what_the_sender_encrypted_passes_and_what_claims_to_be_does_not,
+        an_answer_to_a_reply_address_stays_in_the_portal,
+        what_was_encrypted_is_in_the_audit;
     messages:
         unreadable_mime_is_sealed_whole,
         more_than_fifty_hops_are_a_loop,

@@ -32,7 +32,8 @@ pub const SENDER: &str = "weber@klinik.example";
 /// Longer than anything takes here: what isn't done by then never will be.
 const PATIENCE: Duration = Duration::from_secs(60);
 
-/// Marked mail is held for everybody but the press, which must not get any, and the archive, which gets it as it is.
+/// Marked mail is held for everybody but the press, which must not get any, the archive, which gets it as it is, and friends,
+/// who get it encrypted where they have a key. The tax adviser gets everything encrypted or not at all.
 const POLICY: &str = r#"
 [[rule]]
 name = "press"
@@ -43,6 +44,21 @@ then = "refuse"
 name = "archive"
 when = { subject-tag = true, to = ["@archive.example"] }
 then = "relay"
+
+[[rule]]
+name = "tax adviser"
+when = { to = ["@steuer.example"] }
+then = "openpgp"
+
+[[rule]]
+name = "friends"
+when = { subject-tag = true, to = ["@friends.example"] }
+then = "best"
+
+[[rule]]
+name = "wish"
+when = { protect = ["openpgp"] }
+then = "openpgp"
 
 [[rule]]
 name = "hold what is marked"

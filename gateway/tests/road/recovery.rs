@@ -309,7 +309,7 @@ pub async fn a_reset_account_is_nobodys_and_its_address_can_enrol_anew(road: Roa
     // The vault's rows came back from a backup, or were left by a crash: asked again, they go.
     let left = accounts::AccountRow {
         account_id: anna.account,
-        reader: reader.clone(),
+        reader,
         organisation: String::new(),
         fingerprint: String::new(),
         certificate: vec![],

@@ -4,6 +4,8 @@
 //! Needs Node.js and the portal's npm packages: `npm ci --ignore-scripts` in portal/web.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing, reason = "a test")]
 
+#[path = "vectors/accounts.rs"]
+mod accounts;
 #[path = "vectors/rpgp.rs"]
 mod rpgp;
 #[path = "vectors/sequoia.rs"]

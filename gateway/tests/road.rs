@@ -32,10 +32,14 @@ mod mail;
 mod messages;
 #[path = "road/openpgp.rs"]
 mod openpgp;
+#[path = "road/passphrase.rs"]
+mod passphrase;
 #[path = "support/postgres.rs"]
 mod postgres;
 #[path = "road/reader.rs"]
 mod reader;
+#[path = "road/recovery.rs"]
+mod recovery;
 #[path = "road/replies.rs"]
 mod replies;
 #[path = "road/reply.rs"]
@@ -44,6 +48,8 @@ mod reply;
 mod resending;
 #[path = "road/returns.rs"]
 mod returns;
+#[path = "road/sign_in.rs"]
+mod sign_in;
 #[path = "road/straight.rs"]
 mod straight;
 
@@ -131,6 +137,22 @@ scenarios! {
         a_second_attempt_replaces_what_the_first_left_in_the_vault,
         the_sweep_takes_old_letters_that_nobody_knows,
         the_postmaster_is_told_of_a_message_that_stays;
+    sign_in:
+        the_passphrase_signs_in_and_no_other,
+        unknown_addresses_get_the_same_answers_in_the_same_time,
+        a_half_done_sign_in_is_used_once_and_within_two_minutes,
+        many_tries_at_once_do_not_get_past_the_counter,
+        a_right_passphrase_forgives,
+        strangers_lock_nobody_out_and_a_broken_portal_is_bounded,
+        registrations_are_no_way_round_the_counter,
+        messages_of_any_length_are_refused;
+    recovery:
+        another_passphrase_takes_the_place_of_the_first,
+        a_sign_in_that_began_before_the_change_ends_nowhere,
+        who_died_between_the_stores_locks_nobody_out,
+        a_recovery_code_needs_a_mailed_one,
+        codes_for_accounts_go_to_enrolled_mailboxes_only,
+        a_reset_account_is_nobodys_and_its_address_can_enrol_anew;
     returns:
         a_report_of_a_failure_marks_the_letter_and_tells_the_sender,
         delays_and_chatter_change_nothing,

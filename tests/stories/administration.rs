@@ -20,7 +20,7 @@ fn help(arguments: &[&str]) -> String {
 #[test]
 fn help_says_what_each_command_does() {
     let all = help(&[]);
-    for command in ["init", "serve", "demo", "policy", "queue", "letters", "keys", "check-config"] {
+    for command in ["init", "serve", "demo", "policy", "queue", "letters", "audit", "keys", "check-config"] {
         assert!(all.contains(command), "{command} in:\n{all}");
     }
     assert!(help(&["letters", "withdraw"]).contains("destroyed at once"));

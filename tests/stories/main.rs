@@ -32,11 +32,13 @@ mod world;
 mod programs;
 
 mod administration;
+mod audit;
 mod bells;
 mod broken_portal;
 mod crashes;
 mod encryption;
 mod endings;
+mod keys;
 mod links;
 mod main_job;
 mod openpgp;

@@ -263,6 +263,26 @@ impl Road {
         self.answered(errand_id).await
     }
 
+    /// Many at once, as the gateway finds them when it comes back.
+    pub async fn ask_all(&self, asked: &[Errand]) -> Vec<Answer> {
+        let mut ids = Vec::with_capacity(asked.len());
+        for errand in asked {
+            let errand_id = ErrandId::random().unwrap();
+            errands::ask(&self.stores.vault, errand_id, errand, self.now()).await.unwrap();
+            ids.push(errand_id);
+        }
+        let stop = CancellationToken::new();
+        let bell = Listener::bind(&self.stores.vault, self.directory.path(), bell::Door::Gateway);
+        let office = tokio::spawn(self.gateway.clone().answer_errands(bell, stop.clone()));
+        let mut answers = Vec::with_capacity(asked.len());
+        for errand_id in ids {
+            answers.push(until(async || errands::answer(&self.stores.vault, errand_id).await.unwrap()).await);
+        }
+        stop.cancel();
+        office.await.unwrap();
+        answers
+    }
+
     /// The gateway died after its own commit: the answer was never written. It is asked again.
     pub async fn ask_again_after_a_crash(&self, errand_id: ErrandId) -> Answer {
         let done = sqlx::query("delete from errand_answers where errand_id = $1")

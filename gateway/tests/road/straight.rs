@@ -80,7 +80,7 @@ pub async fn links_and_accounts_share_one_ciphertext(road: Road) {
     assert_eq!((&shared["parts"], &shared["subject"]), (&hers["parts"], &hers["subject"]));
     assert_ne!(shared["letter"], hers["letter"]);
     assert!(!shared.to_string().contains("cara"));
-    assert_eq!(ben.parts(&road).await[0].2, b"Guten Tag");
+    assert_eq!(ben.parts(&road).await[0].2, b"Guten Tag\n");
     // Nobody has another's key.
     assert!(cara.opens(&road, annas).await.is_none() && anna.opens(&road, caras).await.is_none());
     assert!(anna.opens(&road, ben.pickup).await.is_none());

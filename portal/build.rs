@@ -1,4 +1,4 @@
-//! Embeds the browser code: verifies that it was built and that OpenPGP.js is the one we pinned, and hashes it.
+//! Embeds the browser code: verifies that it was built and that the libraries are the ones we pinned, and hashes it.
 //!
 //! Why here: the pages name each script with its integrity hash, and the executable must not depend on files beside it.
 //! Nothing is downloaded; what is missing or foreign stops the build with the command that helps. Each text is also
@@ -15,8 +15,26 @@ use base64::engine::general_purpose::{STANDARD, URL_SAFE_NO_PAD};
 use flate2::{Compression, GzBuilder};
 use ring::digest::{Context, SHA256, SHA384, digest};
 
-/// `dist/openpgp.min.js` of openpgp 6.3.2 as its makers published it.
-const OPENPGP: &str = "Q6tBjZrAPJTIxj5F9KxCni/T9dTGDsXfi4U7aBZOl+3zPHpzU6gKcyKzAhs8Xeoa";
+/// What its makers published, by its name in our `dist`.
+struct Pinned {
+    name: &'static str,
+    version: &'static str,
+    integrity: &'static str,
+}
+
+/// `dist/openpgp.min.js` of openpgp, `esm/index.js` of @serenity-kit/opaque.
+const PINNED: [Pinned; 2] = [
+    Pinned {
+        name: "openpgp.min.js",
+        version: "OpenPGP.js 6.3.2",
+        integrity: "Q6tBjZrAPJTIxj5F9KxCni/T9dTGDsXfi4U7aBZOl+3zPHpzU6gKcyKzAhs8Xeoa",
+    },
+    Pinned {
+        name: "serenity-opaque.js",
+        version: "@serenity-kit/opaque 1.1.0",
+        integrity: "rOFkPVywaUAcFCA5u7KTeNPuMHZf3MvhDyb7sfFnhdgStombY09xfP1xEMaEz28q",
+    },
+];
 
 const COMMAND: &str = "run in portal/web: npm ci --ignore-scripts && npm run build";
 
@@ -39,16 +57,16 @@ fn embed() -> Result<(), String> {
     files.sort();
     let mut whole = Context::new(&SHA256);
     let mut rows = String::new();
-    let mut pinned = false;
+    let mut found = 0;
     for (n, (name, path)) in files.iter().enumerate() {
         let Some(media_type) = media_type(name) else { continue };
         let content = fs::read(path).map_err(|_| format!("portal/web/dist/{name} can't be read"))?;
         let integrity = STANDARD.encode(digest(&SHA384, &content));
-        if name == "openpgp.min.js" {
-            if integrity != OPENPGP {
-                return Err("portal/web/dist/openpgp.min.js is not OpenPGP.js 6.3.2".to_owned());
+        if let Some(pinned) = PINNED.iter().find(|pinned| pinned.name == name) {
+            if integrity != pinned.integrity {
+                return Err(format!("portal/web/dist/{name} is not {}", pinned.version));
             }
-            pinned = true;
+            found += 1;
         }
         whole.update(name.as_bytes());
         whole.update(&[0]);
@@ -62,8 +80,8 @@ fn embed() -> Result<(), String> {
              content: include_bytes!({path:?}), compressed: include_bytes!({compressed:?}) }},"
         );
     }
-    if !pinned {
-        return Err("portal/web/dist has no openpgp.min.js".to_owned());
+    if found != PINNED.len() {
+        return Err("portal/web/dist lacks a library".to_owned());
     }
     let version: String = URL_SAFE_NO_PAD.encode(whole.finish()).chars().take(16).collect();
     let text = format!("pub const VERSION: &str = {version:?};\npub static ASSETS: &[Asset] = &[\n{rows}];\n");

@@ -168,7 +168,8 @@ scenarios! {
         letters_whose_link_is_kept_are_taken_along,
         garbage_instead_of_a_key_packet_destroys_nothing,
         a_withheld_key_packet_keeps_the_link,
-        from_the_pin_on_only_signatures_count;
+        from_the_pin_on_only_signatures_count,
+        after_a_reset_an_old_enrolment_cannot_be_played_again;
     straight:
         the_next_letter_needs_no_link,
         links_and_accounts_share_one_ciphertext,

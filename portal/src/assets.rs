@@ -8,6 +8,10 @@ use axum::http::{HeaderMap, HeaderValue, header};
 use axum::response::{IntoResponse, Response};
 
 use crate::error::Error;
+use crate::headers::WORKER_POLICY;
+
+/// A worker has the policy of its own script, not that of the page.
+const WORKER: &str = "opaque-worker.js";
 
 pub struct Asset {
     pub name: &'static str,
@@ -32,6 +36,10 @@ pub async fn asset(Path((version, name)): Path<(String, String)>, headers: Heade
     } else {
         asset.content.into_response()
     };
+    if name == WORKER {
+        let policy = HeaderValue::from_static(WORKER_POLICY);
+        response.headers_mut().insert(header::CONTENT_SECURITY_POLICY, policy);
+    }
     for (name, value) in [
         (header::CONTENT_TYPE, asset.media_type),
         (header::CACHE_CONTROL, "public, max-age=31536000, immutable"),

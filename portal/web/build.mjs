@@ -1,5 +1,5 @@
 // Builds dist/: strict TypeScript to ES modules, without a bundler, so that what runs in the browser can be read there;
-// beside them the style sheets and OpenPGP.js as its makers published it (LGPL: replaceable, pinned by integrity hash).
+// beside them the style sheets, and OpenPGP.js and OPAQUE as their makers published them (pinned by hash; LGPL and MIT).
 import { spawnSync } from 'node:child_process';
 import { cpSync, mkdirSync, rmSync } from 'node:fs';
 import { dirname, join } from 'node:path';
@@ -15,3 +15,6 @@ const compiled = spawnSync(process.execPath, [compiler, '--project', here], { st
 if (compiled.status !== 0) process.exit(compiled.status ?? 1);
 cpSync(join(here, 'static'), dist, { recursive: true });
 cpSync(join(here, 'node_modules', 'openpgp', 'dist', 'openpgp.min.js'), join(dist, 'openpgp.min.js'));
+const opaque = join(here, 'node_modules', '@serenity-kit', 'opaque');
+cpSync(join(opaque, 'esm', 'index.js'), join(dist, 'serenity-opaque.js'));
+cpSync(join(opaque, 'LICENSE'), join(dist, 'serenity-opaque-license.txt'));

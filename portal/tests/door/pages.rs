@@ -9,7 +9,7 @@ use sealpost_texts::Organisation;
 
 use crate::bench::{Bench, headers, organisation};
 
-const PAGE_POLICY: &str = "default-src 'none'; script-src 'self' 'wasm-unsafe-eval'; style-src 'self'; img-src 'self' data: blob:; connect-src 'self'; font-src 'self'; frame-src 'self'; worker-src 'self'; form-action 'self'; base-uri 'none'; frame-ancestors 'none'; require-trusted-types-for 'script'; trusted-types portal dompurify";
+const PAGE_POLICY: &str = "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data: blob:; connect-src 'self'; font-src 'self'; frame-src 'self'; worker-src 'self'; form-action 'self'; base-uri 'none'; frame-ancestors 'none'; require-trusted-types-for 'script'; trusted-types portal dompurify";
 const FRAME_POLICY: &str = "sandbox allow-same-origin allow-popups allow-popups-to-escape-sandbox; default-src 'none'; img-src data: blob:; style-src 'unsafe-inline'; form-action 'none'; base-uri 'none'; frame-ancestors 'self'; require-trusted-types-for 'script'; trusted-types 'none'";
 
 #[tokio::test]
@@ -175,6 +175,25 @@ async fn assets_travel_compressed_where_the_browser_takes_it() {
     let mut decoded = Vec::new();
     std::io::Read::read_to_end(&mut flate2::read::GzDecoder::new(compressed.body.as_slice()), &mut decoded).unwrap();
     assert!(decoded == plain.body && compressed.body.len() < plain.body.len() / 2);
+}
+
+#[tokio::test]
+async fn only_the_worker_for_passphrases_compiles_webassembly_and_it_reaches_no_network() {
+    let bench = Bench::new().await;
+    for path in ["/p/abc", "/sign-in", "/account", "/account/forgotten"] {
+        let page = bench.browser().get(path).await;
+        let tag = tags(page.text()).find(|tag| tag.contains("id=\"opaque\"")).unwrap();
+        let attribute = |wanted: &str| attributes(tag).find(|(name, _)| *name == wanted).map(|(_, value)| value).unwrap();
+        let library = bench.browser().get(attribute("data-library")).await;
+        let hash = STANDARD.encode(digest(&SHA384, &library.body));
+        assert_eq!(attribute("data-integrity"), format!("sha384-{hash}"), "{path}");
+        assert_eq!(library.header("content-security-policy"), PAGE_POLICY, "{path}");
+        let worker = bench.browser().get(attribute("data-worker")).await;
+        assert_eq!(worker.status, 200, "{path}");
+        let policy = worker.header("content-security-policy");
+        assert!(policy.contains("default-src 'none'; script-src 'self' 'wasm-unsafe-eval';"), "{path}: {policy}");
+        assert!(!policy.contains("connect-src"), "{path}: {policy}");
+    }
 }
 
 fn tags(html: &str) -> impl Iterator<Item = &str> {

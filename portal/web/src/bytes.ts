@@ -24,6 +24,13 @@ export function concat(...pieces: Uint8Array[]): Bytes {
   return whole;
 }
 
+/** A whole number as 8 bytes, the highest first. */
+export function eightBytes(value: number): Bytes {
+  const bytes = new Uint8Array(8);
+  new DataView(bytes.buffer).setBigUint64(0, BigInt(value));
+  return bytes;
+}
+
 export function equal(a: Uint8Array, b: Uint8Array): boolean {
   if (a.length !== b.length) return false;
   let difference = 0;
@@ -62,6 +69,11 @@ export function hex(bytes: Uint8Array): string {
 export function fromHex(text: string): Bytes | undefined {
   if (text.length % 2 !== 0 || !/^[0-9a-f]*$/i.test(text)) return undefined;
   return Uint8Array.from(text.match(/../g) ?? [], (pair) => Number.parseInt(pair, 16));
+}
+
+/** For bytes from outside: `undefined` where the text isn't base64url. */
+export function maybeBase64url(text: unknown): Bytes | undefined {
+  return typeof text === 'string' && /^[\w-]*$/.test(text) && text.length % 4 !== 1 ? fromBase64url(text) : undefined;
 }
 
 /** The value of one character of Crockford's alphabet, with the spellings that people mistake for others. */

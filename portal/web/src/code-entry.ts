@@ -1,6 +1,6 @@
 // The step in which the code from the mail is typed: shared by the pickup page and the page for typed pickup codes.
 
-import { type CodeRequest, Unreachable, askCode, prove } from './api.js';
+import { type CodeFor, type CodeRequest, type Proven, Unreachable, askCode, prove } from './api.js';
 import { announce, busy, element, fieldError, hidden, setText, showStep } from './page.js';
 import { clockTime, language, say } from './texts.js';
 
@@ -11,11 +11,11 @@ const PATIENCE = 45;
 /** What the page does with the step's outcomes. */
 export interface CodeEntry {
   /** For what a code is asked again. */
-  readonly of: { pickup: string } | { address: string };
+  readonly of: CodeFor;
   /** A code was asked for. */
   requested(request: CodeRequest): void;
-  /** The code was right: these pickups may be seen. */
-  proven(pickups: string[]): Promise<void>;
+  /** The code was right: this may be seen. */
+  proven(proven: Proven): Promise<void>;
 }
 
 let current: { entry: CodeEntry; request: CodeRequest } | undefined;
@@ -87,14 +87,14 @@ async function submit(): Promise<void> {
   const { entry, request } = current;
   announce(say('code-checking'));
   await telling(input, async () => {
-    const pickups = await prove(request.request, code);
-    if (pickups === undefined) {
+    const proven = await prove(request.request, code);
+    if (proven === undefined) {
       fieldError(input, say('code-wrong'));
       input.select();
       return;
     }
     clearInterval(patience);
-    await entry.proven(pickups);
+    await entry.proven(proven);
   });
 }
 

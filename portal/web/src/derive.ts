@@ -1,4 +1,5 @@
-// What SEALING.md derives and hashes, by WebCrypto: contexts, the pickup's password and voice key, statements.
+// What SEALING.md derives and hashes, by WebCrypto: contexts, the pickup's password and voice key, statements, and the
+// passwords of the account file.
 
 import { type Bytes, base64url, concat, utf8 } from './bytes.js';
 
@@ -54,4 +55,19 @@ export async function statement(voice: CryptoKey, label: string, binding: Bindin
   const { pickup, letter, reader, organisation } = binding;
   const message = ctx(`say/${label}`, pickup, letter, reader, organisation, ...fields);
   return new Uint8Array(await crypto.subtle.sign('HMAC', voice, message));
+}
+
+/** What unlocks the account file with OPAQUE's export key. */
+export async function passphrasePassword(account: Bytes, exportKey: Bytes): Promise<string> {
+  return base64url(await hkdf(exportKey, account, ctx('unlock/passphrase')));
+}
+
+/** What unlocks the account file with the recovery code. */
+export async function recoveryPassword(account: Bytes, code: Bytes): Promise<string> {
+  return base64url(await hkdf(code, account, ctx('unlock/recovery')));
+}
+
+/** What proves to the gateway, which has its hash, that somebody has the recovery code. */
+export async function recoveryProof(account: Bytes, code: Bytes): Promise<Bytes> {
+  return hkdf(code, account, ctx('recovery-proof'));
 }

@@ -1,9 +1,9 @@
 // The letter as it is read: who wrote, what, and the enclosures to be saved one by one.
 
 import { Unreachable, fetchPart } from './api.js';
-import { fromUtf8 } from './bytes.js';
+import { type Bytes, fromUtf8 } from './bytes.js';
 import { mailFile, type OpenPart } from './eml.js';
-import { type OpenLetter, type Pickup, Tampered } from './letter.js';
+import { type OpenLetter, type StoredLetter, Tampered } from './letter.js';
 import { showMail } from './mail-frame.js';
 import { busy, element, hidden, setText } from './page.js';
 import { showText } from './plain-text.js';
@@ -14,18 +14,31 @@ import { dateAndTime, longDate, say, size } from './texts.js';
 type Progress = (received: number) => void;
 type Outcome = 'done' | 'failed';
 
+/** Where stored parts come from, and what opens them. */
+export interface Source {
+  /** Stored sizes, by the part's number. */
+  readonly sizes: readonly number[];
+  fetch(n: number, size: number, progress: Progress): Promise<Bytes>;
+  open(part: SlipPart, stored: Bytes): Promise<Bytes>;
+}
+
 /** Fetches and opens a part. */
-export async function openPart(pickup: Pickup, letter: OpenLetter, part: SlipPart, progress: Progress): Promise<OpenPart> {
-  const stored = await fetchPart(pickup.pickup, part.n, pickup.parts[part.n] ?? 0, progress);
-  return { part, bytes: await letter.open(part, stored) };
+export async function openPart(source: Source, part: SlipPart, progress: Progress): Promise<OpenPart> {
+  const stored = await source.fetch(part.n, source.sizes[part.n] ?? 0, progress);
+  return { part, bytes: await source.open(part, stored) };
 }
 
 /** Shows a letter. What can't be opened throws, before anything is shown. */
-export async function showLetter(pickup: Pickup, letter: OpenLetter): Promise<void> {
+export async function showLetter(stored: Pick<StoredLetter, 'pickup' | 'parts'>, letter: OpenLetter): Promise<void> {
   const { slip } = letter;
+  const source: Source = {
+    sizes: stored.parts,
+    fetch: (n, size, progress) => fetchPart(stored.pickup, n, size, progress),
+    open: (part, bytes) => letter.open(part, bytes),
+  };
   const bodies: OpenPart[] = [];
   for (const part of slip.parts.filter(({ kind }) => kind === 'body')) {
-    bodies.push(await openPart(pickup, letter, part, () => undefined));
+    bodies.push(await openPart(source, part, () => undefined));
   }
   const subject = slip.subject.trim() === '' ? say('no-subject') : slip.subject;
   setText('letter-subject', subject);
@@ -38,9 +51,9 @@ export async function showLetter(pickup: Pickup, letter: OpenLetter): Promise<vo
   showBodies(bodies, subject);
   const enclosures = slip.parts.filter(({ kind }) => kind === 'enclosure');
   hidden('enclosures', enclosures.length > 0 ? 'shown' : 'hidden');
-  element('enclosure-list', HTMLElement).replaceChildren(...enclosures.map((part) => enclosure(pickup, letter, part)));
+  element('enclosure-list', HTMLElement).replaceChildren(...enclosures.map((part) => enclosure(source, part)));
   element('letter-print', HTMLButtonElement).onclick = () => window.print();
-  offerMailFile(pickup, letter, subject);
+  offerMailFile(source, letter, subject);
 }
 
 function people(id: string, list: readonly Mailbox[]): void {
@@ -77,7 +90,8 @@ function showBodies(bodies: OpenPart[], subject: string): void {
   choose(html === undefined ? 'text' : 'html');
 }
 
-function enclosure(pickup: Pickup, letter: OpenLetter, part: SlipPart): HTMLElement {
+/** An enclosure to be saved. */
+export function enclosure(source: Source, part: SlipPart): HTMLElement {
   const name = safeName(part.name, say('unnamed', { number: String(part.n + 1) }));
   const item = document.createElement('li');
   const label = Object.assign(document.createElement('span'), { className: 'file-name', dir: 'auto', textContent: name });
@@ -94,13 +108,13 @@ function enclosure(pickup: Pickup, letter: OpenLetter, part: SlipPart): HTMLElem
     status.textContent = text;
     status.className = kind === 'done' ? 'file-status' : 'file-status error';
   };
-  const stored = pickup.parts[part.n] ?? 1;
+  const stored = source.sizes[part.n] ?? 1;
   button.addEventListener('click', () => {
     void busy(button, () =>
       saving(tell, async () => {
         const progress: Progress = (got) => (button.textContent = `${Math.floor((100 * got) / stored)}\u00a0%`);
         try {
-          const { bytes } = await openPart(pickup, letter, part, progress);
+          const { bytes } = await openPart(source, part, progress);
           saveFile(name, bytes);
           tell(say('saved', { name }));
         } finally {
@@ -115,7 +129,7 @@ function enclosure(pickup: Pickup, letter: OpenLetter, part: SlipPart): HTMLElem
   return item;
 }
 
-function offerMailFile(pickup: Pickup, letter: OpenLetter, subject: string): void {
+function offerMailFile(source: Source, letter: OpenLetter, subject: string): void {
   const button = element('letter-eml', HTMLButtonElement);
   const tell = (text: string, kind: Outcome = 'done'): void => {
     const status = element('letter-status', HTMLElement);
@@ -127,7 +141,7 @@ function offerMailFile(pickup: Pickup, letter: OpenLetter, subject: string): voi
     void busy(button, () =>
       saving(tell, async () => {
         const parts: OpenPart[] = [];
-        for (const part of letter.slip.parts) parts.push(await openPart(pickup, letter, part, () => undefined));
+        for (const part of letter.slip.parts) parts.push(await openPart(source, part, () => undefined));
         const name = safeName(`${Array.from(subject).slice(0, 60).join('')}.eml`, 'letter.eml');
         saveFile(name, mailFile(letter.slip, parts));
         tell(say('saved', { name }));

@@ -4,11 +4,7 @@
 // reload, back and a discarded tab, and stays out of other tabs), and leaves the address bar. Mail scanners and mail
 // programs append parameters and turn `#` into `%23`: both are undone here.
 
-import { type Bytes, crockfordValue, fiveBits, fromFiveBits, idBytes } from './bytes.js';
-import { ctx, sha256 } from './derive.js';
-
-const SECRET = 32;
-const CHECK = 4;
+import { idBytes } from './bytes.js';
 
 /** What the address of a pickup page holds. */
 export interface PickupAddress {
@@ -27,23 +23,6 @@ export function takeApart(path: string, fragment: string): PickupAddress {
   const fromFragment = decoded(fragment.replace(/^#/, ''));
   const written = fromFragment === '' && hash >= 0 ? rest.slice(hash + 1) : fromFragment;
   return { pickup: idBytes(id) === undefined ? '' : id, written };
-}
-
-/** The 20 bytes of a written pickup code; `undefined` where its check doesn't fit. What follows it doesn't matter. */
-export async function parseSecret(written: string): Promise<Bytes | undefined> {
-  const values: number[] = [];
-  for (const character of written) {
-    if (/[\s\-\u2010-\u2015]/.test(character)) continue;
-    const value = crockfordValue(character);
-    if (value < 0) return undefined;
-    values.push(value);
-    if (values.length === SECRET + CHECK) break;
-  }
-  if (values.length !== SECRET + CHECK) return undefined;
-  const secret = fromFiveBits(values.slice(0, SECRET));
-  if (secret === undefined) return undefined;
-  const check = fiveBits((await sha256(ctx('check', secret))).subarray(0, 3)).slice(0, CHECK);
-  return check.every((value, at) => value === values[SECRET + at]) ? secret : undefined;
 }
 
 function decoded(text: string): string {

@@ -3,7 +3,8 @@
 // Security: the mail was cleaned when it was sealed; the frame's own sandbox and policy hold where the cleaner missed
 // something. This is the only place of the portal where HTML is set from text.
 
-const POLICY = 'portal';
+import { trustedHtml } from './trusted.js';
+
 const SANDBOX = 'allow-same-origin allow-popups allow-popups-to-escape-sandbox';
 // In pixels: room for a bar below mail that is wider than the page, and a bound against mail that grows with its frame.
 const SCROLLBAR = 18;
@@ -20,22 +21,6 @@ pre { white-space: pre-wrap; }
 blockquote { margin: .5rem 0 .5rem .2rem; padding-left: .8rem; border-left: 3px solid #c9d3dc; }
 </style>`;
 
-interface HtmlPolicy {
-  createHTML(html: string): string;
-}
-interface PolicyFactory {
-  createPolicy(name: string, rules: HtmlPolicy): HtmlPolicy;
-}
-
-let policy: HtmlPolicy | undefined;
-
-function trusted(html: string): string {
-  const factory = (globalThis as { trustedTypes?: PolicyFactory }).trustedTypes;
-  const rules: HtmlPolicy = { createHTML: (text) => text };
-  policy ??= factory?.createPolicy(POLICY, rules) ?? rules;
-  return policy.createHTML(html);
-}
-
 /** Puts a frame with this mail into an element. */
 export function showMail(into: HTMLElement, html: string, title: string): void {
   const frame = document.createElement('iframe');
@@ -45,7 +30,7 @@ export function showMail(into: HTMLElement, html: string, title: string): void {
   frame.addEventListener('load', () => {
     const inside = frame.contentDocument;
     if (inside === null) return;
-    inside.body.innerHTML = trusted(STYLE + html);
+    inside.body.innerHTML = trustedHtml(STYLE + html);
     const root = inside.documentElement;
     const fit = (): void => {
       const scrollbar = root.scrollWidth > root.clientWidth ? SCROLLBAR : 0;

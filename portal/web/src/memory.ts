@@ -114,6 +114,17 @@ export class Memory {
   }
 }
 
+/** Letters whose link's secret this tab has. */
+export function secretsInTab(): { pickup: string; secret: Bytes }[] {
+  const found: { pickup: string; secret: Bytes }[] = [];
+  for (const key of Object.keys(sessionStorage)) {
+    const pickup = /^sealpost\.(\w{26})\.secret$/.exec(key)?.[1];
+    const secret = pickup === undefined ? undefined : new Memory(pickup).secret();
+    if (pickup !== undefined && secret !== undefined) found.push({ pickup, secret });
+  }
+  return found;
+}
+
 interface StoredFile {
   readonly name: string;
   readonly type: string;

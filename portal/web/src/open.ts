@@ -7,10 +7,10 @@ import { NotAvailable, Unreachable, fetchPickup } from './api.js';
 import type { Bytes } from './bytes.js';
 import { type CodeEntry, askForCode, enterCode } from './code-entry.js';
 import { Tampered, WrongSecret, openLetter } from './letter.js';
-import { parseSecret } from './link.js';
 import { Memory } from './memory.js';
 import { browserIsAble, busy, element, fieldError, libraryIsThere, showStep } from './page.js';
 import { language, say } from './texts.js';
+import { parseWritten } from './written.js';
 
 /** Most letters that one typed code is tried on. */
 const MOST_TRIES = 50;
@@ -38,7 +38,7 @@ function start(): void {
 async function submit(address: HTMLInputElement, written: HTMLInputElement): Promise<void> {
   const typed = address.value.trim();
   fieldError(address, /^[^\s@]+@[^\s@]+$/.test(typed) ? '' : say('address-wrong'));
-  const secret = await parseSecret(written.value);
+  const secret = await parseWritten(written.value);
   fieldError(written, secret === undefined ? say('secret-wrong') : '');
   const wrong = [address, written].find((input) => input.hasAttribute('aria-invalid'));
   if (wrong !== undefined || secret === undefined) {
@@ -60,7 +60,7 @@ function codeEntry(address: string, secret: Bytes, written: HTMLInputElement): C
   return {
     of: { address },
     requested: (request) => memory.keepRequest(request),
-    proven: async (pickups) => {
+    proven: async ({ pickups }) => {
       showStep('loading');
       let found: string | undefined;
       try {

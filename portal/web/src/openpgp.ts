@@ -5,21 +5,22 @@
 // Standards: RFC 9580.
 
 import type * as OpenPGP from 'openpgp';
-import { type Bytes, concat } from './bytes.js';
-import { checkDataPacket, checkKeyPacket, paddedLiteral, wholePacket } from './frame.js';
+import { type Bytes, concat, fromHex } from './bytes.js';
+import { checkDataPacket, checkKeyPacket, checkWrappedKey, literalPacket, padded, wholePacket } from './frame.js';
 
 declare global {
   var openpgp: typeof OpenPGP;
 }
 
 export type Certificate = OpenPGP.PublicKey;
+export type SecretKey = OpenPGP.PrivateKey;
 
 /** The 32 bytes that all parts of one letter or reply are sealed with. */
 export type SessionKey = Bytes;
 
 const CHUNK_OCTET = 12; // chunks of 256 KiB
-// A reader's clock may be wrong by years; what a signature may vouch for is fixed by the link, not by the time.
-const ANY_TIME = null as unknown as Date;
+// A reader's clock may be wrong by years; what a signature may vouch for is fixed by link or pin, not by the time.
+export const ANY_TIME = null as unknown as Date;
 
 const TAG = { onePass: 4, literal: 11 };
 
@@ -31,7 +32,19 @@ export async function openKeyPacket(keyPacket: Bytes, dataPacketBytes: Bytes, pa
   checkKeyPacket(keyPacket);
   checkDataPacket(dataPacketBytes);
   const message = await openpgp.readMessage({ binaryMessage: concat(keyPacket, dataPacketBytes) });
-  const keys = await openpgp.decryptSessionKeys({ message, passwords: password });
+  return onlyKey(await openpgp.decryptSessionKeys({ message, passwords: password }));
+}
+
+/** Opens the key packet that was wrapped for this key. */
+export async function openWrappedKey(keyPacket: Bytes, dataPacketBytes: Bytes, key: SecretKey): Promise<SessionKey> {
+  const [subkey] = key.subkeys;
+  checkWrappedKey(keyPacket, fromHex(subkey?.getFingerprint() ?? '') ?? new Uint8Array(0));
+  checkDataPacket(dataPacketBytes);
+  const message = await openpgp.readMessage({ binaryMessage: concat(keyPacket, dataPacketBytes) });
+  return onlyKey(await openpgp.decryptSessionKeys({ message, decryptionKeys: key, date: ANY_TIME }));
+}
+
+function onlyKey(keys: { data: Uint8Array }[]): SessionKey {
   const [key] = keys;
   if (keys.length !== 1 || key?.data.length !== 32) throw new SealError('not one session key of 256 bits');
   return Uint8Array.from(key.data);
@@ -66,8 +79,13 @@ export async function readCertificate(bytes: Bytes, fingerprint: string): Promis
 
 /** Seals content with a session key, padded. */
 export async function sealData(content: Bytes, key: SessionKey): Promise<Bytes> {
-  // The library's own `encrypt` adds no padding packet: it gets literal and padding as they are to be sealed.
-  const plain = paddedLiteral(content, CHUNK_OCTET);
+  return sealPackets(literalPacket(content), key);
+}
+
+/** Seals whole packets with a session key, padded. */
+export async function sealPackets(inner: Bytes, key: SessionKey): Promise<Bytes> {
+  // The library's own `encrypt` adds no padding packet: it gets all packets as they are to be sealed.
+  const plain = padded(inner, CHUNK_OCTET);
   const packets = { write: () => plain } as unknown as OpenPGP.PacketList<OpenPGP.AnyPacket>;
   const sealed = await openpgp.encrypt({
     message: new openpgp.Message<Uint8Array>(packets),
@@ -76,6 +94,21 @@ export async function sealData(content: Bytes, key: SessionKey): Promise<Bytes> 
     config: { aeadChunkSizeByte: CHUNK_OCTET, preferredCompressionAlgorithm: openpgp.enums.compression.uncompressed },
   });
   return wholePacket(sealed);
+}
+
+/** A key packet that a password opens. The password is a key already: the smallest stretching there is. */
+export async function sealKeyByPassword(key: SessionKey, password: string): Promise<Bytes> {
+  const packet = await openpgp.encryptSessionKey({
+    data: key,
+    algorithm: 'aes256',
+    aeadAlgorithm: 'gcm',
+    passwords: password,
+    format: 'binary',
+    config: { aeadProtect: true, s2kType: openpgp.enums.s2k.iterated, s2kIterationCountByte: 0 },
+  });
+  const sealed = Uint8Array.from(packet);
+  checkKeyPacket(sealed);
+  return sealed;
 }
 
 /** A key packet to the certificate's encryption subkey. */

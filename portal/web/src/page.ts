@@ -1,5 +1,9 @@
 // The page's steps: sections of which one is shown, with its heading told to whoever can't see the change.
 
+import { say } from './texts.js';
+
+export type Problem = 'gone' | 'tampered' | 'unreachable' | 'address' | 'account';
+
 /** An element of the page that must be there. */
 export function element<T extends HTMLElement>(id: string, type: new () => T): T {
   const found = document.getElementById(id);
@@ -38,6 +42,34 @@ export function fieldError(input: HTMLInputElement | HTMLTextAreaElement, text: 
   error.hidden = text === '';
   if (text === '') input.removeAttribute('aria-invalid');
   else input.setAttribute('aria-invalid', 'true');
+}
+
+/** Shows that something takes its time. */
+export function showWorking(heading: string, advice: string): void {
+  setText('working-heading', heading);
+  setText('working-advice', advice);
+  showStep('working');
+}
+
+/** The page for what can't go on; `again` is offered where trying again may help. */
+export function showProblem(which: Problem, again?: () => void): void {
+  setText('problem-heading', say(`problem-${which}-heading`));
+  setText('problem-advice', say(`problem-${which}-advice`));
+  hidden('problem-again', again === undefined ? 'hidden' : 'shown');
+  hidden('problem-lost', which === 'gone' || which === 'address' ? 'shown' : 'hidden');
+  element('problem-again', HTMLButtonElement).onclick = () => again?.();
+  showStep('problem');
+}
+
+/** An element with its class and text. */
+export function make<K extends keyof HTMLElementTagNameMap>(tag: K, className: string, text: string): HTMLElementTagNameMap[K] {
+  return Object.assign(document.createElement(tag), { className, textContent: text });
+}
+
+/** A line of text in an element that is hidden where there is none. */
+export function tell(id: string, text: string): void {
+  setText(id, text);
+  hidden(id, text === '' ? 'hidden' : 'shown');
 }
 
 /** Runs what a button or form asks for, once at a time; the button shows that it is at work. */

@@ -3,18 +3,29 @@
 // Security: the link's secret leaves the address bar before anything else happens, and never goes to the server. No
 // opening of the page and no single press of a button uses anything up: mail scanners do both.
 
-import { NotAvailable, fetchPickup, postOpened } from './api.js';
+import { Conflict, postReceipt, postRewrap } from './account-api.js';
+import type { Account } from './account.js';
+import { NotAvailable, SignInFirst, fetchPickup, postOpened } from './api.js';
 import type { Bytes } from './bytes.js';
 import { type CodeEntry, askForCode, enterCode } from './code-entry.js';
-import { type Pickup, Tampered, WrongSecret, openLetter } from './letter.js';
+import type { Opened } from './enrol.js';
+import { EnrolView } from './enrol-view.js';
+import { type LinkLetter, type OpenLetter, type Pickup, Tampered, WrongSecret, openLetter, openWithAccount } from './letter.js';
 import { showLetter } from './letter-view.js';
-import { parseSecret, takeApart } from './link.js';
-import { Memory } from './memory.js';
-import { browserIsAble, busy, element, fieldError, hidden, libraryIsThere, setText, showStep } from './page.js';
+import { takeApart } from './link.js';
+import { Memory, secretsInTab } from './memory.js';
+import { browserIsAble, busy, element, fieldError, hidden, libraryIsThere, setText, showProblem, showStep } from './page.js';
 import { ReplyView } from './reply-view.js';
+import { ownAccount, toSignIn, watch } from './signed-in.js';
 import { say } from './texts.js';
+import { keepReturn } from './unlocked.js';
+import { parseWritten } from './written.js';
 
-type Problem = 'gone' | 'tampered' | 'unreachable' | 'address';
+/** How often it is looked whether the account has a letter that came by link, in milliseconds, and how many times. */
+const TAKEN_IN_EVERY = 1000;
+const TAKEN_IN_TIMES = 5;
+/** Of other letters that are taken in at enrolment. */
+const MOST_OTHERS = 15;
 
 function start(): void {
   const taken = takeApart(location.pathname, location.hash);
@@ -24,12 +35,11 @@ function start(): void {
     return;
   }
   if (taken.pickup === '') {
-    problem('address');
+    showProblem('address');
     return;
   }
   if (!libraryIsThere()) {
-    element('problem-again', HTMLButtonElement).onclick = () => location.reload();
-    problem('unreachable');
+    showProblem('unreachable', () => location.reload());
     return;
   }
   const page = new PickupPage(taken.pickup);
@@ -65,17 +75,19 @@ class PickupPage {
       event.preventDefault();
       void busy(element('secret-button', HTMLButtonElement), () => this.typed(input));
     };
-    element('problem-again', HTMLButtonElement).onclick = () => void this.guarded(() => this.proceed());
+    element('bare-secret', HTMLButtonElement).onclick = () => this.askForSecret('secret-missing');
+    for (const id of ['bare-sign-in', 'reply-sign-in-button']) element(id, HTMLButtonElement).onclick = () => this.signIn();
+    for (const link of document.querySelectorAll<HTMLElement>('.to-sign-in')) link.onclick = () => keepReturn(this.pickup);
   }
 
   /** With what stood behind the `#`. */
   async arrive(written: string): Promise<void> {
     await this.guarded(async () => {
-      const fromLink = await parseSecret(written);
+      const fromLink = await parseWritten(written);
       if (fromLink !== undefined) this.keep(fromLink);
       this.secret = fromLink ?? this.memory.secret();
       if (this.shown) return;
-      if (this.secret === undefined) this.askForSecret(written === '' ? 'secret-missing' : 'secret-damaged');
+      if (this.secret === undefined && written !== '') this.askForSecret('secret-damaged');
       else await this.proceed();
     });
   }
@@ -91,7 +103,7 @@ class PickupPage {
   }
 
   private async typed(input: HTMLInputElement): Promise<void> {
-    const secret = await parseSecret(input.value);
+    const secret = await parseWritten(input.value);
     if (secret === undefined) {
       fieldError(input, say('secret-wrong'));
       input.focus();
@@ -102,7 +114,13 @@ class PickupPage {
     await this.guarded(() => this.proceed());
   }
 
-  /** To the letter, where this browser has proven itself; otherwise to the code, or to the greeting. */
+  /** To sign in, and back to this letter. */
+  private signIn(): void {
+    keepReturn(this.pickup);
+    toSignIn();
+  }
+
+  /** To the letter, where this browser has proven itself or is signed in; otherwise to the code, or to the greeting. */
   private async proceed(): Promise<void> {
     let released: Pickup | undefined;
     try {
@@ -112,6 +130,8 @@ class PickupPage {
     }
     const request = this.memory.request();
     if (released !== undefined) await this.open(released);
+    // The mail of a letter that is sealed to an account has a link without a secret.
+    else if (this.secret === undefined) showStep('bare');
     else if (request !== undefined) enterCode(this.codeEntry(), request);
     else showStep('greeting');
   }
@@ -128,41 +148,124 @@ class PickupPage {
   }
 
   private async open(released: Pickup): Promise<void> {
-    if (this.secret === undefined) {
-      this.askForSecret('secret-missing');
+    if (released.share === '') {
+      showStep('loading');
+      await this.openOwn(released);
+    } else if (this.secret === undefined) this.askForSecret('secret-missing');
+    else {
+      showStep('loading');
+      await this.openByLink(released, this.secret);
+    }
+  }
+
+  /** With the account's key, where this tab has it. */
+  private async openOwn(released: Pickup): Promise<void> {
+    const own = await ownAccount();
+    if (own === undefined) {
+      this.signIn();
       return;
     }
-    showStep('loading');
+    await this.showOwn(released, await openWithAccount(this.pickup, released, own.account), own.account);
+  }
+
+  private async showOwn(stored: Pickup, letter: OpenLetter, account: Account): Promise<void> {
+    await showLetter(stored, letter);
+    this.inAccount(letter, account);
+    // The letter is open whether or not the sender learns of it.
+    await postReceipt(this.pickup, await letter.voice.opened()).catch(() => undefined);
+  }
+
+  private inAccount(letter: OpenLetter, account: Account): void {
+    this.shown = true;
+    watch();
+    hidden('offer', 'hidden');
+    hidden('letter-back', 'shown');
+    showStep('letter');
+    new ReplyView(this.pickup, letter, this.memory, { key: account.key, sent: () => undefined });
+  }
+
+  private async openByLink(released: Pickup, secret: Bytes): Promise<void> {
+    let letter: LinkLetter;
     try {
-      const letter = await openLetter(this.pickup, released, this.secret);
-      await showLetter(released, letter);
-      this.shown = true;
-      showStep('letter');
-      new ReplyView(this.pickup, letter, this.memory);
-      // The letter is open whether or not the sender learns of it.
-      await postOpened(this.pickup, await letter.openedStatement()).catch(() => undefined);
+      letter = await openLetter(this.pickup, released, secret);
     } catch (cause) {
       if (!(cause instanceof WrongSecret)) throw cause;
       this.askForSecret('secret-foreign');
+      return;
     }
+    if (released.enrolled === true && (await this.takeIn(letter))) return;
+    await showLetter(released, letter);
+    this.shown = true;
+    showStep('letter');
+    new ReplyView(this.pickup, letter, this.memory);
+    if (released.enrolled === true) {
+      hidden('reply-open', 'hidden');
+      hidden('reply', 'hidden');
+      hidden('reply-sign-in', 'shown');
+      return;
+    }
+    if (released.enrolled === false) this.offer(letter);
+    // The letter is open whether or not the sender learns of it.
+    await postOpened(this.pickup, await letter.voice.opened()).catch(() => undefined);
+  }
+
+  /** Takes a letter that came by link into the account that this tab has open. */
+  private async takeIn(letter: LinkLetter): Promise<boolean> {
+    const own = await ownAccount();
+    if (own === undefined || own.account.reader !== letter.reader) return false;
+    const { account } = own;
+    const packet = await account.key.wrap(letter.key);
+    const { pickup, letter: lid } = letter.binding;
+    try {
+      await postRewrap(this.pickup, packet, await account.rewrap(pickup, lid, packet));
+    } catch (cause) {
+      if (cause instanceof Conflict) return false;
+      throw cause;
+    }
+    for (let round = 0; round < TAKEN_IN_TIMES; round += 1) {
+      const stored = await fetchPickup(this.pickup);
+      if (stored.share === '') {
+        await this.showOwn(stored, await openWithAccount(this.pickup, stored, account), account);
+        hidden('letter-taken', 'shown');
+        return true;
+      }
+      await new Promise((resolve) => setTimeout(resolve, TAKEN_IN_EVERY));
+    }
+    return false;
+  }
+
+  private offer(letter: LinkLetter): void {
+    new EnrolView({ pickup: this.pickup, letter }, () => this.others(letter.reader), (enrolled) => {
+      this.inAccount(enrolled.letter, enrolled.unlocked.account);
+      hidden('letter-taken', 'shown');
+    });
+  }
+
+  /** Other letters of the same reader that this tab has opened. */
+  private async others(reader: string): Promise<Opened[]> {
+    const found: Opened[] = [];
+    for (const { pickup, secret } of secretsInTab().slice(0, MOST_OTHERS)) {
+      if (pickup === this.pickup) continue;
+      try {
+        const letter = await openLetter(pickup, await fetchPickup(pickup), secret);
+        if (letter.reader === reader) found.push({ pickup, letter });
+      } catch {
+        // It can be taken in later, by its own link.
+      }
+    }
+    return found;
   }
 
   private async guarded(work: () => Promise<void>): Promise<void> {
     try {
       await work();
     } catch (cause) {
-      if (cause instanceof Tampered) problem('tampered');
-      else problem(cause instanceof NotAvailable ? 'gone' : 'unreachable');
+      if (cause instanceof SignInFirst) this.signIn();
+      else if (cause instanceof Tampered) showProblem('tampered');
+      else if (cause instanceof NotAvailable) showProblem('gone');
+      else showProblem('unreachable', () => void this.guarded(() => this.proceed()));
     }
   }
-}
-
-function problem(which: Problem): void {
-  setText('problem-heading', say(`problem-${which}-heading`));
-  setText('problem-advice', say(`problem-${which}-advice`));
-  hidden('problem-again', which === 'unreachable' ? 'shown' : 'hidden');
-  hidden('problem-lost', which === 'gone' || which === 'address' ? 'shown' : 'hidden');
-  showStep('problem');
 }
 
 start();

@@ -1,8 +1,9 @@
 // Writing an answer: text and files, kept while they are written, sealed here, sent in parts.
 
-import { NotAvailable, type ReplyState, TooLarge, Unreachable, beginReply, putPart, replyState, sendReply } from './api.js';
+import { NotAvailable, type ReplyState, SignInFirst, TooLarge, Unreachable, beginReply, putPart, replyState, sendReply } from './api.js';
 import type { OpenLetter } from './letter.js';
 import type { DraftFile, Memory } from './memory.js';
+import type { OwnKey } from './own-key.js';
 import { announce, busy, element, fieldError, hidden, setText } from './page.js';
 import { type Enclosure, sealReply } from './reply.js';
 import { safeName } from './save.js';
@@ -28,7 +29,14 @@ export class ReplyView {
     private readonly pickup: string,
     private readonly letter: OpenLetter,
     private readonly memory: Memory,
+    /** Where the writer has an account: their key, with which they can read the reply again. */
+    private readonly own?: { readonly key: OwnKey; sent(): void },
   ) {
+    this.text.value = '';
+    this.showFiles();
+    this.progress('');
+    for (const id of ['reply', 'reply-sent', 'reply-sign-in'] as const) hidden(id, 'hidden');
+    hidden('reply-open', 'shown');
     const [sender] = letter.slip.from;
     setText('reply-to', say('reply-to', { name: sender?.name || sender?.address || '' }));
     element('reply-open', HTMLButtonElement).onclick = () => this.open('asked');
@@ -174,7 +182,8 @@ export class ReplyView {
     }
     this.progress(say('handing-over'));
     this.memory.keepReplyUnderWay(sealed.id);
-    await this.follow(sealed.id, await sendReply(sealed.id, sealed.keyPacket, sealed.parts.length));
+    const ownKey = await this.own?.key.wrap(sealed.key);
+    await this.follow(sealed.id, await sendReply(sealed.id, sealed.keyPacket, sealed.parts.length, ownKey));
   }
 
   /** Waits until the gateway has taken the reply. Until then the draft is kept. */
@@ -202,6 +211,7 @@ export class ReplyView {
       this.trouble(say(state === 'refused' ? 'reply-refused' : 'reply-not-sent'));
       return;
     }
+    this.own?.sent();
     this.clear();
     hidden('reply', 'hidden');
     hidden('reply-sent', 'shown');
@@ -216,6 +226,7 @@ export class ReplyView {
   private failed(cause: unknown): void {
     this.progress('');
     if (cause instanceof TooLarge) this.trouble(say('reply-too-large'));
+    else if (cause instanceof SignInFirst) this.trouble(say('signed-out'));
     else if (cause instanceof NotAvailable) this.trouble(say('session-over'));
     else if (cause instanceof Unreachable) this.trouble(say(`unreachable-${cause.reason}`));
     else this.trouble(say('reply-failed'));

@@ -1,9 +1,9 @@
 // A reply, sealed in the browser to the organisation's certificate, with the statement of who wrote it inside.
 
-import { type Bytes, concat, crockford, hex, random, utf8 } from './bytes.js';
+import { type Bytes, crockford, hex, random, utf8 } from './bytes.js';
 import { sha256 } from './derive.js';
 import type { OpenLetter } from './letter.js';
-import { sealData, sealKey } from './openpgp.js';
+import { type SessionKey, sealData, sealKey, sealPackets } from './openpgp.js';
 
 export interface Enclosure {
   readonly name: string;
@@ -20,6 +20,8 @@ export interface ReplyContent {
 export interface SealedReply {
   /** Its id as text; used once. */
   readonly id: string;
+  /** What it is sealed with. */
+  readonly key: SessionKey;
   readonly keyPacket: Bytes;
   /** The reply's slip first, then its text, then the enclosures. */
   readonly parts: readonly Bytes[];
@@ -46,12 +48,11 @@ export async function sealReply(letter: OpenLetter, content: ReplyContent): Prom
       letter: letter.slip.letter,
       conversation: letter.slip.conversation,
       from: letter.reader,
-      organisation: hex(letter.binding.organisation).toUpperCase(),
+      organisation: hex(letter.organisation).toUpperCase(),
       subject: content.subject,
       parts: listed,
     }),
   );
-  const mac = await letter.state('reply', id, await sha256(slip));
-  parts.unshift(await sealData(concat(mac, slip), key));
-  return { id: crockford(id), keyPacket: await sealKey(key, letter.certificate), parts };
+  parts.unshift(await sealPackets(await letter.voice.replySlip(id, slip), key));
+  return { id: crockford(id), key, keyPacket: await sealKey(key, letter.certificate), parts };
 }

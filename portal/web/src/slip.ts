@@ -58,7 +58,7 @@ export function parseSlip(bytes: Uint8Array): Slip {
   };
 }
 
-function slipPart(value: unknown): SlipPart {
+export function slipPart(value: unknown): SlipPart {
   const json = record(value);
   const kind = json['kind'];
   if (kind !== 'body' && kind !== 'enclosure') throw new SealError('a part of an unknown kind');
@@ -77,17 +77,17 @@ function mailbox(value: unknown): Mailbox {
   return { name: text(json['name']), address: text(json['address']) };
 }
 
-function record(value: unknown): Record<string, unknown> {
+export function record(value: unknown): Record<string, unknown> {
   if (typeof value !== 'object' || value === null || Array.isArray(value)) throw new SealError('not an object');
   return value as Record<string, unknown>;
 }
 
-function list(value: unknown): unknown[] {
+export function list(value: unknown): unknown[] {
   if (!Array.isArray(value)) throw new SealError('not a list');
   return value;
 }
 
-function text(value: unknown): string {
+export function text(value: unknown): string {
   if (typeof value !== 'string') throw new SealError('not a text');
   return value;
 }

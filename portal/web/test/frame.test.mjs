@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { checkDataPacket, checkKeyPacket, packet, padme } from '../dist/frame.js';
+import { accountPackets, checkDataPacket, checkKeyPacket, checkWrappedKey, packet, padme } from '../dist/frame.js';
 import { sealData } from '../dist/openpgp.js';
 import { literal, sealPackets, sealPart } from './gateway.mjs';
 
@@ -46,18 +46,62 @@ test('whatever else is refused before the library sees it', async () => {
   for (const [name, bytes] of Object.entries(table)) assert.throws(() => checkDataPacket(bytes), undefined, name);
 });
 
-test('key packets', () => {
-  const good = packet(3, Uint8Array.of(6, 26, 9, 3, 8), new Uint8Array(60));
+const skesk = (...head) => packet(3, Uint8Array.of(...head), new Uint8Array(76 - head.length));
+const SKESK = [6, 26, 9, 3, 11, 3, 8];
+
+test('key packets by password', () => {
+  const good = skesk(...SKESK);
   checkKeyPacket(good);
   const table = {
     'version 4': good.with(6, 4),
     'another cipher': good.with(8, 7),
     'another mode': good.with(9, 1),
+    'Argon2, which would take what the server says of memory': good.with(11, 4),
+    'another hash': good.with(12, 10),
     'another packet': good.with(0, 0xc1),
-    'two of them': new Uint8Array(Buffer.concat([good, good])),
-    'too long': packet(3, Uint8Array.of(6, 26, 9, 3), new Uint8Array(1100)),
+    'two of them': Buffer.concat([good, good]),
+    'in pieces': Buffer.concat([Uint8Array.of(0xc3, 0xe6), good.subarray(6, 70), Uint8Array.of(12), good.subarray(70)]),
+    'too short': packet(3, Uint8Array.of(...SKESK), new Uint8Array(60)),
+    'too long': packet(3, Uint8Array.of(...SKESK), new Uint8Array(1100)),
   };
   for (const [name, bytes] of Object.entries(table)) assert.throws(() => checkKeyPacket(bytes), undefined, name);
+});
+
+test('key packets to a certificate: to this one and no other', () => {
+  const fingerprint = new Uint8Array(32).fill(5);
+  const good = packet(1, Uint8Array.of(6, 33, 6), fingerprint, Uint8Array.of(25), new Uint8Array(32), Uint8Array.of(40), new Uint8Array(40));
+  checkWrappedKey(good, fingerprint);
+  const table = {
+    'to another key': good.with(9, 4),
+    'to nobody in particular': packet(1, Uint8Array.of(6, 0, 25), new Uint8Array(73)),
+    'version 3': good.with(6, 3),
+    'to a version 4 key': good.with(8, 4),
+    'another algorithm': good.with(41, 26),
+    'another length': good.with(74, 41),
+    'by password': good.with(0, 0xc3),
+    'two of them': Buffer.concat([good, good]),
+  };
+  for (const [name, bytes] of Object.entries(table)) assert.throws(() => checkWrappedKey(bytes, fingerprint), undefined, name);
+});
+
+test('account files: ways to unlock, then one data packet', async () => {
+  const [way, data] = [skesk(...SKESK), await sealPart(new Uint8Array(100), KEY)];
+  const file = (...packets) => new Uint8Array(Buffer.concat(packets));
+  assert.deepEqual(accountPackets(file(way, way.with(30, 1), data)), { ways: [way, way.with(30, 1)], data });
+  const table = {
+    empty: file(),
+    'no way': file(data),
+    'no data': file(way, way),
+    'data first': file(data, way),
+    'two data packets': file(way, data, data),
+    'something behind': file(way, data, Uint8Array.of(0)),
+    'another packet between': file(way, packet(21, new Uint8Array(9)), data),
+    'a key packet to a certificate': file(packet(1, new Uint8Array(109)), data),
+    'nine ways': file(...Array(9).fill(way), data),
+    'too large': file(way, await sealPart(new Uint8Array(20_000), KEY)),
+    'cut off': file(way, data).subarray(0, -1),
+  };
+  for (const [name, bytes] of Object.entries(table)) assert.throws(() => accountPackets(bytes), undefined, name);
 });
 
 test('Padmé, with the sizes of its paper', () => {

@@ -120,7 +120,7 @@ export async function letter({ org, signers, slip: bend = (slip) => slip, parts 
   };
   const say = (label, ...fields) =>
     new Uint8Array(createHmac('sha256', voice).update(ctx(`say/${label}`, pid, lid, bytes(reader), org.fingerprint, ...fields)).digest());
-  return { org, link, key, pickup, stored, slipPacket, say, parts };
+  return { org, link, key, pickup, stored, slipPacket, say, parts, conversation: slip.conversation };
 }
 
 function defaultParts() {

@@ -22,7 +22,7 @@ test('a letter opens: slip, parts, receipt', async () => {
   for (const [n, part] of opened.slip.parts.entries()) {
     assert.deepEqual(await opened.open(part, sample.stored[n]), sample.parts[n].content);
   }
-  assert.deepEqual(await opened.openedStatement(), sample.say('opened', sha256(sample.slipPacket)));
+  assert.deepEqual(await opened.voice.opened(), sample.say('opened', sha256(sample.slipPacket)));
 });
 
 test('a wrong half opens nothing', async () => {

@@ -2,7 +2,8 @@ import assert from 'node:assert/strict';
 import { randomBytes } from 'node:crypto';
 import { test } from 'node:test';
 import { crockford, idBytes } from '../dist/bytes.js';
-import { parseSecret, takeApart } from '../dist/link.js';
+import { takeApart } from '../dist/link.js';
+import { parseWritten, writtenGroups } from '../dist/written.js';
 import { writeSecret } from './gateway.mjs';
 
 const ID = '0123456789abcdefghjkmnpqrg';
@@ -36,7 +37,7 @@ test('pickup codes as people and mail programs write them', async () => {
     WRITTEN, WRITTEN.toLowerCase(), groups, groups.replaceAll('-', ' '), groups.replaceAll('-', '\u2013'), `  ${groups}\n`, spoken,
     `${WRITTEN}&fbclid=abc`, `${WRITTEN}.`, `${WRITTEN}EXTRA`, `${groups}?x=1`,
   ]) {
-    assert.deepEqual(await parseSecret(text), SECRET, text);
+    assert.deepEqual(await parseWritten(text), SECRET, text);
   }
 });
 
@@ -44,14 +45,14 @@ test('pickup codes that are none', async () => {
   const wrongLast = WRITTEN.slice(0, 35) + (WRITTEN.at(-1) === 'A' ? 'B' : 'A');
   const swapped = WRITTEN[5] + WRITTEN.slice(1, 5) + WRITTEN[0] + WRITTEN.slice(6);
   for (const text of ['', 'abc', WRITTEN.slice(0, 35), WRITTEN.slice(1), wrongLast, swapped, `U${WRITTEN.slice(1)}`, `${WRITTEN.slice(0, 20)}?${WRITTEN.slice(20)}`]) {
-    assert.equal(await parseSecret(text), undefined, text);
+    assert.equal(await parseWritten(text), undefined, text);
   }
 });
 
 test('random codes come back', async () => {
   for (let round = 0; round < 200; round += 1) {
     const secret = new Uint8Array(randomBytes(20));
-    assert.deepEqual(await parseSecret(writeSecret(secret)), secret);
+    assert.deepEqual(await parseWritten(writeSecret(secret)), secret);
   }
 });
 

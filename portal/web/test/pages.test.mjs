@@ -21,8 +21,11 @@ test('pages name only files that are built', () => {
 
 test('every module that a page imports is named on it, so that its integrity is checked and nothing waits in line', () => {
   const imports = (file) => [...read(WEB, 'dist', file).matchAll(/from '\.\/([\w-]+\.js)'/g)].map(([, name]) => name);
-  for (const entry of ['pickup', 'open']) {
-    const page = templates.find(([name]) => name === `${entry}.html`)[1] + templates.find(([name]) => name === 'scripts.html')[1];
+  const whole = (file) =>
+    templates.find(([name]) => name === file)[1].replace(/\{% include "([^"]+)" %\}/g, (_, included) => whole(included));
+  const entries = { pickup: 'pickup', open: 'open', home: 'open', 'sign-in': 'sign-in', account: 'account-page', forgotten: 'forgotten' };
+  for (const [template, entry] of Object.entries(entries)) {
+    const page = whole(`${template}.html`);
     const reached = new Set([`${entry}.js`]);
     for (const file of reached) for (const next of imports(file)) reached.add(next);
     const named = new Set([...page.matchAll(/page\.integrity\("([^"]+)"\)/g)].map(([, file]) => file));

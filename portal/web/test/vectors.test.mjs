@@ -8,7 +8,7 @@ import { fileURLToPath } from 'node:url';
 import { fromBase64url, fromHex, hex, idBytes, utf8 } from '../dist/bytes.js';
 import { ctx, openPassword, sha256, statement, voiceKey } from '../dist/derive.js';
 import { Tampered, WrongSecret, openLetter } from '../dist/letter.js';
-import { parseSecret } from '../dist/link.js';
+import { parseWritten } from '../dist/written.js';
 import { openPlain } from '../dist/openpgp.js';
 import { sealReply } from '../dist/reply.js';
 import { writeSecret } from './gateway.mjs';
@@ -40,7 +40,7 @@ const binding = {
 test('ids and the written pickup code', async () => {
   assert.equal(hex(binding.pickup), pickup.pickupBytes);
   assert.equal(hex(binding.letter), letter.letterBytes);
-  assert.deepEqual(await parseSecret(pickup.linkSecretWritten), link);
+  assert.deepEqual(await parseWritten(pickup.linkSecretWritten), link);
   assert.equal(writeSecret(link), pickup.linkSecretWritten);
 });
 
@@ -62,7 +62,7 @@ test('the letter: slip, parts, receipt', async () => {
     assert.deepEqual([part.name, part.kind, part.type, part.sha256], [name, kind, type, hash]);
     assert.deepEqual(await opened.open(part, fromBase64url(packet)), fromBase64url(plain));
   }
-  assert.equal(hex(await opened.openedStatement()), vectors.opened.mac);
+  assert.equal(hex(await opened.voice.opened()), vectors.opened.mac);
 });
 
 test('a wrong half and changed bytes', async () => {

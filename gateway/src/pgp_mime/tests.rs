@@ -394,8 +394,9 @@ fn a_copy_names_nobody_but_its_recipients() {
     assert_eq!(ids(&apart), [id(&hidden)]);
     for (mail, cert) in [(for_all, &visible), (apart, &hidden)] {
         let inner = open(&mail, cert, &ours).unwrap().inner;
-        let told = [mail.as_slice(), &inner].concat();
-        assert!(memchr::memmem::find(&told.to_ascii_lowercase(), b"bcc").is_none());
+        // Random letters of the ciphertext may say anything.
+        let told = [halves(&mail).0, &inner].concat();
+        assert!(memchr::memmem::find(&told.to_ascii_lowercase(), b"bcc:").is_none());
         assert!(memchr::memmem::find(&told, b"h@mail.example").is_none());
     }
 }

@@ -142,14 +142,16 @@ pub async fn who_sees_each_other_shares_a_copy_and_hidden_ones_leave_no_trace(ro
         assert_eq!((mail.route, mail.reverse_path.as_str()), (Route::Outside, SENDER));
         assert_eq!(mail.header("Subject"), "[...]");
         assert!(!mail.mentions("Befund") && !mail.mentions("Guten Tag"));
+        // Random letters of the ciphertext may say anything.
+        let outside = String::from_utf8_lossy(&mail.bytes).split("-----BEGIN").next().unwrap().to_lowercase();
         for cert in [&anna, &ben, &dora, &emil] {
             let found = opened(&mail.bytes, cert);
             assert_eq!(found.is_ok(), opens.iter().any(|one| one.fingerprint() == cert.fingerprint()));
             let Ok(inner) = found else { continue };
             assert!(inner.contains("Subject: Befund\r\n") && inner.ends_with("\r\n\r\nGuten Tag\r\n"), "{inner}");
-            for hidden in ["dora", "emil", "bcc", "x-sealpost", "[secure]"] {
+            for hidden in ["dora@", "emil@", "bcc:", "x-sealpost", "[secure]"] {
                 assert!(!inner.to_lowercase().contains(hidden), "{hidden}: {inner}");
-                assert!(!String::from_utf8_lossy(&mail.bytes).to_lowercase().contains(hidden), "{hidden}");
+                assert!(!outside.contains(hidden), "{hidden}: {outside}");
             }
         }
     }

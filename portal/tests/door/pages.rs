@@ -183,7 +183,8 @@ async fn only_the_worker_for_passphrases_compiles_webassembly_and_it_reaches_no_
     for path in ["/p/abc", "/sign-in", "/account", "/account/forgotten"] {
         let page = bench.browser().get(path).await;
         let tag = tags(page.text()).find(|tag| tag.contains("id=\"opaque\"")).unwrap();
-        let attribute = |wanted: &str| attributes(tag).find(|(name, _)| *name == wanted).map(|(_, value)| value).unwrap();
+        let attribute =
+            |wanted: &str| attributes(tag).find(|(name, _)| *name == wanted).map(|(_, value)| value).unwrap();
         let library = bench.browser().get(attribute("data-library")).await;
         let hash = STANDARD.encode(digest(&SHA384, &library.body));
         assert_eq!(attribute("data-integrity"), format!("sha384-{hash}"), "{path}");

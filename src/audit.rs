@@ -20,7 +20,8 @@ use crate::parts;
 
 const VERIFY: &str = "Verify that the audit is whole: nothing cut off, taken out, edited, put in or reordered.\n\n\
     Walks along all records, checks each one's hash, the signed heads, and the head that the gateway keeps in a file outside \
-    the database. Says which record is wrong and how, and ends with code 65 if one is; the gateway can run meanwhile.\n\n\
+    the database. Says on standard error which record is wrong and how, \
+    and ends with code 65 if one is; the gateway can run meanwhile.\n\n\
     Whoever can change the database and that file can still cut off the end. Export the audit now and then to where nobody \
     here can change it, and give it with --head: what it holds must still be there.";
 
@@ -151,15 +152,15 @@ fn report(findings: &Findings) -> Result<(), Failure> {
     for fault in &findings.faults {
         match fault {
             Fault::HeadFile { there: false } => {
-                println!(
+                eprintln!(
                     "{fault}; a gateway that runs writes it anew, so it was taken away, or the database was moved here"
                 )
             }
-            _ => println!("{fault}"),
+            _ => eprintln!("{fault}"),
         }
     }
     if findings.further > 0 {
-        println!("and {} more records that don't fit", findings.further);
+        eprintln!("and {} more records that don't fit", findings.further);
     }
     Err(Failure::data("the audit is not as it was written"))
 }

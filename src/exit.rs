@@ -60,6 +60,7 @@ impl From<KeyringError> for Failure {
         match error {
             // Another command has them: it isn't the configuration that is wrong.
             KeyringError::Busy(_) => Self::unavailable(error),
+            KeyringError::PrimaryIsOut | KeyringError::OtherPrimary => Self::usage(error),
             _ => Self::configuration(error),
         }
     }

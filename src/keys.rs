@@ -9,7 +9,7 @@ use std::path::{Path, PathBuf};
 
 use clap::{Args, Subcommand, ValueEnum};
 
-use sealpost_gateway::keyring::{MasterKey, Rotating, Upgraded};
+use sealpost_gateway::keyring::{MasterKey, Published, Rotating, Upgraded};
 
 use crate::configuration::Configuration;
 use crate::exit::Failure;
@@ -86,6 +86,14 @@ enum Action {
         #[command(flatten)]
         passphrase: passphrase::Source,
     },
+    /// Print a certificate of the organisation's, without secrets
+    #[command(long_about = "Print a certificate of the organisation's, without secrets, as text.\n\n\
+        mail: for people with OpenPGP programs, who check signatures on our mail with it. organisation: what readers' browsers \
+        hold letters against; its fingerprint is the one that can be published.")]
+    Export {
+        #[arg(value_enum, value_name = "CERTIFICATE")]
+        certificate: Certificate,
+    },
     /// Put keys that an earlier version left unencrypted under a master key
     #[command(long_about = "Put keys that an earlier version left unencrypted under a master key.\n\n\
         The keys stay the same, and get those beside them that the earlier version didn't have. Make a copy of the key directory \
@@ -105,6 +113,21 @@ enum Which {
     Root,
     Spool,
     Audit,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+enum Certificate {
+    Mail,
+    Organisation,
+}
+
+impl From<Certificate> for Published {
+    fn from(certificate: Certificate) -> Self {
+        match certificate {
+            Certificate::Mail => Self::Mail,
+            Certificate::Organisation => Self::Organisation,
+        }
+    }
 }
 
 impl From<Which> for Rotating {
@@ -145,6 +168,10 @@ impl KeysCommand {
             }
             Action::DetachPrimary { file, passphrase } => {
                 rotation::detach_primary(&configuration, &file, &passphrase).await
+            }
+            Action::Export { certificate } => {
+                print!("{}", configuration.keyring()?.published(certificate.into())?);
+                Ok(())
             }
             Action::Upgrade => upgrade(&configuration),
             Action::NewMaster | Action::Certificates(_) => Ok(()),

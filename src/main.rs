@@ -2,6 +2,7 @@
 //!
 //! The only place that wires the parts together: one file per subcommand, the configuration, TLS and the sandbox.
 
+mod accounts;
 mod audit;
 mod check_config;
 mod configuration;
@@ -75,6 +76,8 @@ enum Command {
     Policy(policy_test::PolicyCommand),
     /// Look after mail that Sealpost has accepted and not yet handed on
     Queue(queue::QueueCommand),
+    /// Look after readers' accounts: list, show, reset
+    Accounts(accounts::AccountsCommand),
     /// Look after sealed letters: list, send the notification again, withdraw
     Letters(letters::LettersCommand),
     /// What happened: verify that the audit is whole, and export it
@@ -105,8 +108,9 @@ fn obey(command: Command, config: &Path) -> Result<(), Failure> {
             on_runtime(fit.run())
         }
         Command::Demo(demo) => on_runtime(demo.run()),
-        Command::Policy(policy) => policy.run(config),
+        Command::Policy(policy) => on_runtime(policy.run(config)),
         Command::Queue(queue) => on_runtime(queue.run(config)),
+        Command::Accounts(accounts) => on_runtime(accounts.run(config)),
         Command::Letters(letters) => on_runtime(letters.run(config)),
         Command::Audit(audit) => on_runtime(audit.run(config)),
         Command::Keys(keys) => on_runtime(keys.run(config)),

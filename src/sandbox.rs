@@ -314,5 +314,16 @@ mod tests {
             let configuration = configured(directory.path(), certificate);
             assert_eq!(Reach::of_portal(&configuration).is_ok(), fine, "{certificate}");
         }
+        // The master key beside the certificate that the portal reads.
+        let file = directory.path().join("sealpost.toml");
+        configured(directory.path(), "tls/certificate.pem");
+        for (master, fine) in [("elsewhere/master", true), ("tls/master", false), ("renewed/master", false)] {
+            let text = fs::read_to_string(&file).unwrap();
+            let with = format!("keys = {{ directory = \"keys\", master = \"file:{master}\" }}");
+            let changed = directory.path().join("with-master.toml");
+            fs::write(&changed, text.replace("keys = { directory = \"keys\" }", &with)).unwrap();
+            let reach = Reach::of_portal(&Configuration::load(&changed).unwrap());
+            assert_eq!(reach.is_ok(), fine, "{master}");
+        }
     }
 }

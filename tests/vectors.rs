@@ -4,6 +4,8 @@
 //! Needs Node.js and the portal's npm packages: `npm ci --ignore-scripts` in portal/web.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing, reason = "a test")]
 
+#[path = "vectors/accounts.rs"]
+mod accounts;
 #[path = "vectors/rpgp.rs"]
 mod rpgp;
 #[path = "vectors/sequoia.rs"]
@@ -13,14 +15,15 @@ use std::fs::{self, Permissions};
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::process::Command;
+use std::time::{SystemTime, UNIX_EPOCH};
 
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD as B64;
 use ring::hmac;
-use sealpost_gateway::keyring::{Keyring, MasterSource};
+use sealpost_gateway::keyring::{Change, Keyring, MasterSource, Rotating};
 use sealpost_gateway::seal::{
-    LinkSecret, ReplyContext, Voice, Vouching, data_packet, key_packet_by_password, key_packet_to_certificate,
-    open_reply, verify_opened,
+    LinkSecret, ReplyContext, ReplyError, Voice, Vouching, data_packet, key_packet_by_password,
+    key_packet_to_certificate, open_reply, verify_opened,
 };
 use sealpost_vault::Identity;
 use sealpost_vault::derive::{code_hash, ctx, sha256};
@@ -83,9 +86,13 @@ fn directory() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/vectors")
 }
 
+fn keyring() -> Keyring {
+    keyring_at_home().1
+}
+
 /// The vectors' keyring, with the modes that a repository doesn't keep, upgraded from the unencrypted format that the
 /// vectors publish.
-fn keyring() -> Keyring {
+fn keyring_at_home() -> (TempDir, Keyring) {
     let home = TempDir::new().unwrap();
     let keys = home.path().join("keyring");
     fs::create_dir(&keys).unwrap();
@@ -98,7 +105,8 @@ fn keyring() -> Keyring {
     }
     let master = MasterSource::beside(&keys);
     Keyring::upgrade(&keys, &master, "Klinikum Beispiel", "post@klinik.example", 1_750_000_000).unwrap();
-    Keyring::load(&keys, &master).unwrap()
+    let keyring = Keyring::load(&keys, &master).unwrap();
+    (home, keyring)
 }
 
 fn mac(key: &[u8], message: &[u8]) -> Vec<u8> {
@@ -170,14 +178,16 @@ fn the_gateway_believes_the_receipt_and_opens_the_reply() {
     assert!(believed(&vectors.hex("/opened/mac")));
     assert!(!believed(&vectors.hex("/reply/mac")));
 
-    let opened = open(&vectors, &keyring, &vectors.0["reply"]);
+    let opened = open(&vectors, &keyring, &vectors.0["reply"]).unwrap();
     assert_eq!(opened.0, vectors.text("/reply/subject"));
     assert_eq!(opened.1, vectors.text("/reply/text"));
     assert_eq!(opened.2, [("foto.jpg".to_owned(), vectors.base64("/reply/enclosures/0/plain"))]);
 }
 
 /// Subject, text, and name and bytes of each enclosure.
-fn open(vectors: &Vectors, keyring: &Keyring, reply: &Value) -> (String, String, Vec<(String, Vec<u8>)>) {
+type Opened = (String, String, Vec<(String, Vec<u8>)>);
+
+fn open(vectors: &Vectors, keyring: &Keyring, reply: &Value) -> Result<Opened, ReplyError> {
     let context = ReplyContext {
         vouching: Vouching::Voice(&vectors.voice()),
         pickup: vectors.pickup(),
@@ -187,9 +197,9 @@ fn open(vectors: &Vectors, keyring: &Keyring, reply: &Value) -> (String, String,
         reply: reply["reply"].as_str().unwrap().parse().unwrap(),
     };
     let key_packet = B64.decode(reply["keyPacket"].as_str().unwrap()).unwrap();
-    let opened = open_reply(keyring, &context, &key_packet, &packets(&reply["packets"])).unwrap();
+    let opened = open_reply(keyring, &context, &key_packet, &packets(&reply["packets"]))?;
     let enclosures = opened.enclosures.into_iter().map(|enclosure| (enclosure.name, enclosure.bytes)).collect();
-    (opened.subject, opened.text, enclosures)
+    Ok((opened.subject, opened.text, enclosures))
 }
 
 /// What every other implementation has to find in the vectors.
@@ -207,6 +217,39 @@ pub fn check_slip(vectors: &Vectors, json: &[u8]) {
     }
 }
 
+/// What OpenPGP.js found in the vectors of a directory.
+fn openpgpjs(directory: &Path) -> Value {
+    let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/interop/openpgpjs.mjs");
+    let run = Command::new("node").arg(script).arg(directory).output();
+    let run = run.expect("this test needs Node.js: install `nodejs`");
+    assert!(run.status.success(), "{}", String::from_utf8_lossy(&run.stderr));
+    serde_json::from_slice(&run.stdout).unwrap()
+}
+
+#[test]
+fn after_a_rotation_openpgpjs_opens_what_is_older_and_answers_to_the_newest_subkey() {
+    let (home, old) = keyring_at_home();
+    let keys = home.path().join("keyring");
+    let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap().as_secs();
+    let mut change = Change::begin(&keys, &MasterSource::beside(&keys)).unwrap();
+    change.rotate(Rotating::Organisation, None, i64::try_from(now).unwrap()).unwrap();
+    let new = change.commit().unwrap();
+    assert_ne!(new.certificate(), old.certificate());
+
+    let vectors = Vectors::load();
+    let mut changed = vectors.0.clone();
+    changed["organisation"]["certificate"] = B64.encode(new.certificate()).into();
+    fs::write(home.path().join("v1.json"), changed.to_string()).unwrap();
+    let said = openpgpjs(home.path());
+    // The slip was signed by the subkey that is retired now.
+    check_slip(&vectors, &B64.decode(said["slip"].as_str().unwrap()).unwrap());
+    let (subject, ..) = open(&vectors, &new, &said["reply"]).unwrap();
+    assert_eq!(subject, "Re: Ihr Befund \u{2013} Labor");
+    assert!(matches!(open(&vectors, &old, &said["reply"]), Err(ReplyError::NotForUs)));
+    // And the reply that was sealed before it opens with the new keys.
+    open(&vectors, &new, &vectors.0["reply"]).unwrap();
+}
+
 #[test]
 fn openpgpjs_opens_the_vectors_and_the_gateway_opens_its_reply() {
     let root = Path::new(env!("CARGO_MANIFEST_DIR"));
@@ -214,11 +257,7 @@ fn openpgpjs_opens_the_vectors_and_the_gateway_opens_its_reply() {
         root.join("portal/web/node_modules/openpgp/package.json").is_file(),
         "OpenPGP.js is not installed: run `npm ci --ignore-scripts` in portal/web"
     );
-    let run = Command::new("node").arg(root.join("tests/interop/openpgpjs.mjs")).arg(directory()).output();
-    let run = run.expect("this test needs Node.js: install `nodejs`");
-    assert!(run.status.success(), "{}", String::from_utf8_lossy(&run.stderr));
-    let said: Value = serde_json::from_slice(&run.stdout).unwrap();
-
+    let said = openpgpjs(&directory());
     let vectors = Vectors::load();
     assert_eq!(said["sessionKey"], vectors.0["pickup"]["sessionKey"]);
     assert_eq!(said["voice"], vectors.0["pickup"]["voice"]);
@@ -238,7 +277,7 @@ fn openpgpjs_opens_the_vectors_and_the_gateway_opens_its_reply() {
         assert_eq!(data_packet(&packet), Ok(()));
         assert!(packet.len() >= 4096);
     }
-    let (subject, text, enclosures) = open(&vectors, &keyring(), reply);
+    let (subject, text, enclosures) = open(&vectors, &keyring(), reply).unwrap();
     assert_eq!(subject, "Re: Ihr Befund \u{2013} Labor");
     assert_eq!(B64.encode(text), reply["text"]);
     let [(name, bytes)] = enclosures.as_slice() else { panic!() };

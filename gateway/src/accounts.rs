@@ -4,6 +4,7 @@
 //! passphrase, a wrong recovery code and an address without an account get the same answers after the same work.
 //! Standards: RFC 9807 (OPAQUE).
 
+mod administration;
 pub(crate) mod credentials;
 mod enrolment;
 pub mod opaque;
@@ -12,6 +13,8 @@ mod recovery;
 mod sign_in;
 mod statements;
 mod tries;
+
+pub use administration::{Overview, Reset};
 
 use std::time::Duration;
 

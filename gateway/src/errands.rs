@@ -81,8 +81,8 @@ impl Gateway {
         let kind = asked.errand.as_ref().map_or("unknown", Errand::kind);
         let nothing = match &asked.errand {
             Some(Errand::Code { scope, .. }) => nobodys_code(scope, self.clock.now()).map_err(StoreError::from),
-            Some(Errand::Reply { .. }) => Ok(Answer::Refused),
-            Some(Errand::Resend { .. } | Errand::Released { .. } | Errand::Opened { .. }) | None => Ok(Answer::Done),
+            Some(Errand::Reply { .. }) | None => Ok(Answer::Refused),
+            Some(Errand::Resend { .. } | Errand::Released { .. } | Errand::Opened { .. }) => Ok(Answer::Done),
             Some(account) => Ok(accounts::nothing_done(account)),
         };
         let answer = match AssertUnwindSafe(self.answer(asked)).catch_unwind().await.unwrap_or(Err(PANICKED)) {
@@ -123,7 +123,7 @@ impl Gateway {
             Some(account) => self.account_errand(asked.errand_id, account).await,
             None => {
                 warn!(errand_id = %asked.errand_id, "not an errand that we know: dropped");
-                Ok(Answer::Done)
+                Ok(Answer::Refused)
             }
         }
     }
@@ -164,7 +164,7 @@ impl Gateway {
             return Ok(false);
         }
         let pinned = pins::current(&self.stores.own, &self.keyring, &pickup.reader).await?.is_some();
-        let link = self.kept_link(pickup)?.filter(|_| !pinned);
+        let link = if pinned { None } else { self.kept_link(pickup)? };
         if link.is_none() && !pinned {
             return Ok(false);
         }

@@ -53,9 +53,7 @@ impl Gateway {
                 Ok(letters) => info!(letters, "expired"),
                 Err(cause) => error!(%cause, "letters could not be expired"),
             }
-            if let Err(cause) = self.forget_old_errands(now).await {
-                error!(%cause, "old errands could not be forgotten");
-            }
+            self.tidy().await;
             if let Err(cause) = self.forget_for_good().await {
                 error!(%cause, "what ended could not be forgotten");
             }
@@ -69,6 +67,17 @@ impl Gateway {
                 () = tokio::time::sleep(EVERY) => {}
                 () = stop.cancelled() => {}
             }
+        }
+    }
+
+    /// Copies to the vault what a crash kept from it, and forgets what is over: old errands, half-done sign-ins.
+    pub async fn tidy(&self) {
+        // First of all: somebody may be waiting for an account file.
+        if let Err(cause) = self.publish_files().await {
+            error!(%cause, "account files could not be copied to the vault");
+        }
+        if let Err(cause) = self.forget_old_errands(self.clock.now()).await {
+            error!(%cause, "old errands could not be forgotten");
         }
     }
 

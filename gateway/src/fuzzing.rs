@@ -10,6 +10,7 @@ use sealpost_vault::id::QueueId;
 use crate::deliver;
 use crate::envelope::{BodyType, Envelope, ReversePath};
 use crate::message::{ParsedMessage, outgoing};
+use crate::pgp_mime;
 use crate::policy::Policy;
 use crate::seal::{LinkSecret, shape};
 use crate::smtp::{self, Client, Door, ReceivedMessage};
@@ -24,6 +25,7 @@ pub const TARGETS: &[Target] = &[
     ("link", link),
     ("message", message),
     ("policy", policy),
+    ("protected", protected),
     ("reply-lines", deliver::fuzzing::reply_lines),
     ("shapes", shapes),
 ];
@@ -61,6 +63,12 @@ fn message(bytes: &[u8]) {
         let out = outgoing(&parsed.received.bytes, "", &|_| None);
         assert!(out.len() <= bytes.len() + 2, "relaying made a message longer");
     }
+}
+
+/// A message that a sender may have encrypted; what is encrypted around it holds its body as it is.
+fn protected(bytes: &[u8]) {
+    let _ = pgp_mime::already_protected(bytes);
+    pgp_mime::fuzzing::fields(bytes);
 }
 
 /// No two shapes fit the same bytes.

@@ -198,7 +198,9 @@ impl Gateway {
                     conversation: Some(*conversation),
                     pinned: None,
                 },
-                Decision::Relay { .. } | Decision::Returned { .. } | Decision::Drop => continue,
+                Decision::Relay { .. } | Decision::Encrypt { .. } | Decision::Returned { .. } | Decision::Drop => {
+                    continue;
+                }
             };
             if !readers.iter().any(|known| known.identity == reader.identity) {
                 readers.push(reader);
@@ -374,7 +376,7 @@ fn content_id(queue_id: QueueId) -> ContentId {
 }
 
 /// Who stands in To and Cc, for everybody to see.
-fn shown(parsed: &ParsedMessage, real: &HashMap<String, EmailAddress>) -> Vec<Identity> {
+pub(crate) fn shown(parsed: &ParsedMessage, real: &HashMap<String, EmailAddress>) -> Vec<Identity> {
     let headers = parsed.facts.to.iter().chain(&parsed.facts.cc);
     headers
         .map(|mailbox| {

@@ -114,7 +114,8 @@ pub enum KeyringError {
     #[error("the organisation's certificate has no key that signs")]
     NoSigner,
     #[error(
-        "the organisation's primary key was taken out of these keys: its file and passphrase are needed (--primary FILE)"
+        "the organisation's primary key was taken out of these keys: its file and passphrase are needed (--primary \
+         FILE). The other keys can be named, and rotated without it"
     )]
     PrimaryIsOut,
     #[error("this is the primary key of another organisation's certificate")]
@@ -131,6 +132,15 @@ pub enum KeyringError {
     FieldTooLong(#[from] FieldTooLong),
     #[error(transparent)]
     NoRandomness(#[from] NoRandomness),
+}
+
+/// A certificate of the organisation's.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Published {
+    /// What readers' browsers hold letters against.
+    Organisation,
+    /// What mail is signed with.
+    Mail,
 }
 
 /// The gateway's keys, in memory.
@@ -201,6 +211,14 @@ impl Keyring {
     /// The fingerprint of the certificate for mail: 40 upper-case hexadecimal digits.
     pub fn mail_fingerprint(&self) -> String {
         self.0.mail.certificate_ref().fingerprint().to_hex()
+    }
+
+    /// A certificate as text, without secrets, for those who are to have it.
+    pub fn published(&self, published: Published) -> Result<String, KeyringError> {
+        match published {
+            Published::Organisation => self.0.organisation.armored(),
+            Published::Mail => self.0.mail.armored(),
+        }
     }
 
     /// The organisation's certificate, binary, without secrets.

@@ -21,6 +21,7 @@ pub mod queue;
 // readers with keys of their own
 pub mod accounts;
 pub mod certificates;
+mod encrypt;
 pub mod pgp_mime;
 pub mod pins;
 

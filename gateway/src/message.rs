@@ -32,6 +32,9 @@ use sealpost_vault::{EmailAddress, Time};
 use crate::rejection::Rejection;
 use crate::smtp::ReceivedMessage;
 
+pub(crate) use header::{Field, Header, Strictness};
+pub(crate) use structure::{Node, Structure};
+
 pub use facts::{Author, Facts, Protect, Sensitivity};
 pub use outgoing::outgoing;
 pub use prepare::prepare;

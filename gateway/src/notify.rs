@@ -25,7 +25,7 @@ pub use answer::{Answer, Assurance, Scan, answer};
 pub use code::{CodeFor, code};
 pub use notification::{FollowUp, Notification, Opening, notification};
 pub use passphrase::passphrase_changed;
-pub use report::{Original, expired, stuck, undelivered};
+pub use report::{Original, expired, stuck, undelivered, unsent};
 
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 

@@ -247,3 +247,6 @@ fn verified(keyring: &Keyring, row: &AnyRow) -> Result<Pin, StoreError> {
         reader,
     })))
 }
+
+#[cfg(test)]
+mod tests;

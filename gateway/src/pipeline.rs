@@ -2,13 +2,13 @@
 //!
 //! ```text
 //! received -> parsed -> judged (one decision per recipient) -> spooled (250)
-//!          -> relayed | sealed -> queued -> delivered | held -> notified -> opened -> answered
+//!          -> relayed | encrypted | sealed -> queued -> delivered | held -> notified -> opened -> answered
 //! ```
 //!
 //! [`Intake`] is the road up to the `250`; [`Gateway::work`] is the rest, done by workers.
 //!
 //! Security: parsing, judging and sealing run off the async threads, at most [`Settings::heavy`] at once. "Must be
-//! protected" never degrades: what can't be judged is refused, what can't be sealed stays in the spool.
+//! protected" never degrades: what can't be judged is refused, what can't be sealed or encrypted stays in the spool.
 
 use std::collections::HashMap;
 use std::panic::AssertUnwindSafe;
@@ -34,12 +34,13 @@ use crate::envelope::ReversePath;
 use crate::keyring::Keyring;
 use crate::message::{Author, Facts, ParsedMessage, outgoing, trace_header};
 use crate::notify::{self, Letterhead};
+use crate::pgp_mime::{self, Protection};
 use crate::pickups;
-use crate::policy::{Policy, Treatment};
+use crate::policy::{Clearance, Judgement, Policy, Treatment};
 use crate::queue::{Kind, Mail, Queue, Route};
 use crate::rejection::Rejection;
 use crate::smtp::{Client, Door, Intake, ReceivedMessage};
-use crate::spool::{Claimed, Decision, Judged, Spool};
+use crate::spool::{Claimed, Decision, Fallback, Judged, Spool};
 
 /// What the gateway must know of its organisation and place.
 #[derive(Clone, Debug)]
@@ -167,8 +168,12 @@ impl Gateway {
         let from = received.envelope.reverse_path.clone();
         let policy = Arc::clone(&self.policy);
         let inside: Vec<String> = self.settings.inside_domains.clone();
-        let parsed =
-            self.heavily(move || ParsedMessage::parse(received)).await.map_err(|cause| temporary(&cause))??;
+        let recognised = self.heavily(move || {
+            let parsed = ParsedMessage::parse(received)?;
+            let protection = pgp_mime::already_protected(&parsed.received.bytes);
+            Ok::<_, Rejection>((parsed, protection))
+        });
+        let (parsed, protection) = recognised.await.map_err(|cause| temporary(&cause))??;
         let said = parsed.facts.clone().said_by(self.author(&parsed.received));
         let mut decisions = Vec::with_capacity(parsed.received.envelope.recipients.len());
         for recipient in &parsed.received.envelope.recipients {
@@ -185,7 +190,7 @@ impl Gateway {
                 Some(Own::Return(token)) => Decision::Returned { token },
                 Some(Own::Unknown) => return Err(Rejection::NOT_A_RETURN),
                 None if inside.iter().any(|domain| domain == recipient.domain()) => {
-                    Decision::Relay { recipient: recipient.clone(), clearance: crate::policy::Clearance::inside() }
+                    Decision::Relay { recipient: recipient.clone(), clearance: Clearance::inside() }
                 }
                 None => {
                     let judgement = policy.judge(&said, &from, recipient);
@@ -193,28 +198,59 @@ impl Gateway {
                         queue_id = %parsed.received.queue_id, rule = judgement.rule, treatment = ?judgement.treatment,
                         "judged"
                     );
-                    match judgement.treatment {
-                        Treatment::Relay(clearance) => Decision::Relay { recipient: recipient.clone(), clearance },
-                        Treatment::Hold => {
-                            // Somebody inside must be there to be answered.
-                            if !from.address().is_some_and(|sender| self.is_inside(sender)) {
-                                return Err(Rejection::HOLD_NEEDS_SENDER);
-                            }
-                            Decision::Hold { recipient: recipient.clone(), rule: judgement.rule }
-                        }
-                        Treatment::Reject => {
-                            let message = parsed.received.queue_id;
-                            let rule = judgement.rule.as_str();
-                            let refused = Event::RefusedByPolicy { message, from: from.address(), recipient, rule };
-                            let recorded = audit::record_alone(&self.stores.own, refused, self.clock.now()).await;
-                            recorded.map_err(|cause| temporary(&cause))?;
-                            return Err(Rejection::POLICY);
-                        }
+                    let rule = judgement.rule.clone();
+                    let decided = self.decision(judgement, protection, &from, recipient).await;
+                    if let Err(refusal) = decided
+                        && !refusal.is_temporary()
+                    {
+                        let message = parsed.received.queue_id;
+                        let refused = Event::RefusedByPolicy { message, from: from.address(), recipient, rule: &rule };
+                        let recorded = audit::record_alone(&self.stores.own, refused, self.clock.now()).await;
+                        recorded.map_err(|cause| temporary(&cause))?;
                     }
+                    decided?
                 }
             });
         }
         Ok(Judged { received: parsed.received, decisions })
+    }
+
+    /// What a judgement comes to: whether there is a usable key is asked here, before the `250`.
+    async fn decision(
+        &self,
+        Judgement { treatment, rule, .. }: Judgement,
+        protection: Option<Protection>,
+        from: &ReversePath,
+        recipient: &EmailAddress,
+    ) -> Result<Decision, Rejection> {
+        let recipient = recipient.clone();
+        let wish = match (treatment, protection) {
+            (Treatment::Relay(clearance), _) => return Ok(Decision::Relay { recipient, clearance }),
+            (Treatment::Reject, _) => return Err(Rejection::POLICY),
+            (Treatment::OpenPgp | Treatment::Best | Treatment::Hold, Some(Protection::Encrypted(proof))) => {
+                return Ok(Decision::Relay { recipient, clearance: Clearance::already_encrypted(&rule, proof) });
+            }
+            (wish @ (Treatment::OpenPgp | Treatment::Best | Treatment::Hold), _) => wish,
+        };
+        // Somebody inside must be there to be answered.
+        let can_be_held = from.address().is_some_and(|sender| self.is_inside(sender));
+        if wish == Treatment::Hold {
+            return if can_be_held {
+                Ok(Decision::Hold { recipient, rule })
+            } else {
+                Err(Rejection::HOLD_NEEDS_SENDER)
+            };
+        }
+        let key = self.certificate_for(&recipient).await.map_err(|cause| temporary(&cause))?;
+        match (key, wish) {
+            (Some(_), Treatment::Best) if can_be_held => {
+                Ok(Decision::Encrypt { recipient, rule, fallback: Fallback::Hold })
+            }
+            (Some(_), _) => Ok(Decision::Encrypt { recipient, rule, fallback: Fallback::Return }),
+            (None, Treatment::Best) if can_be_held => Ok(Decision::Hold { recipient, rule }),
+            (None, Treatment::Best) => Err(Rejection::HOLD_NEEDS_SENDER),
+            (None, _) => Err(Rejection::NO_KEY),
+        }
     }
 
     /// Forwarded mail comes through the inner door as well: its envelope sender is a stranger's.
@@ -306,10 +342,14 @@ impl Gateway {
     async fn carry(&self, claimed: &Claimed) -> Result<(), StoreError> {
         let Judged { received, decisions } = &claimed.judged;
         let parsed = self.parse_again(received).await?;
-        let relayed = self.relay(&parsed, decisions).await?;
-        let held = self.hold(&parsed, decisions).await?;
-        let returned = self.take_back(&parsed, decisions).await?;
-        let mut mails: Vec<Mail> = relayed.into_iter().chain(held.notifications).collect();
+        let resolved = self.resolve(received.queue_id, decisions).await?;
+        let relayed = self.relay(&parsed, &resolved.decisions).await?;
+        let encrypted = self.encrypt(&parsed, &resolved.keyed).await?;
+        let held = self.hold(&parsed, &resolved.decisions).await?;
+        let returned = self.take_back(&parsed, &resolved.decisions).await?;
+        let unsent = self.unsent(&parsed, &resolved.keyless)?;
+        let mut mails: Vec<Mail> =
+            relayed.into_iter().chain(encrypted).chain(held.notifications).chain(unsent).collect();
         let reported = returned.len();
         let (undelivered, reports): (Vec<PickupId>, Vec<Mail>) = returned.into_iter().unzip();
         mails.extend(reports);
@@ -318,19 +358,17 @@ impl Gateway {
         let reports = placed.split_off(placed.len().saturating_sub(reported));
         let ready = async {
             let mut transaction = self.stores.own.begin().await?;
-            held.letters.record(&mut transaction, self.clock.now()).await?;
+            let now = self.clock.now();
+            held.letters.record(&mut transaction, now).await?;
+            resolved.record(&mut transaction, received.queue_id, now).await?;
             for mail in placed {
                 self.queue.insert(&mut transaction, mail).await?;
             }
             for (pickup_id, report) in undelivered.into_iter().zip(reports) {
                 // Another bounce may have been faster: the sender is told once.
                 if pickups::mark_undelivered(&mut transaction, pickup_id).await? {
-                    audit::record(
-                        &mut transaction,
-                        Event::NotificationReturned { pickup: pickup_id },
-                        self.clock.now(),
-                    )
-                    .await?;
+                    let event = Event::NotificationReturned { pickup: pickup_id };
+                    audit::record(&mut transaction, event, now).await?;
                     self.queue.insert(&mut transaction, report).await?;
                 }
             }
@@ -356,13 +394,13 @@ impl Gateway {
             .map_err(|_| StoreError::Corrupt("a spooled message that was parsed before and can't be now"))
     }
 
-    /// What goes on in the clear, by its clearances: one mail per route, so that recipients of one route share a transaction.
+    /// What goes on as it came, by its clearances: one mail per route, so that recipients of one route share a transaction.
     async fn relay(&self, parsed: &ParsedMessage, decisions: &[Decision]) -> Result<Vec<Mail>, StoreError> {
         let mut inside = Vec::new();
         let mut outside = Vec::new();
         for decision in decisions {
             if let Decision::Relay { recipient, clearance } = decision {
-                info!(queue_id = %parsed.received.queue_id, rule = clearance.rule(), "relayed in the clear");
+                info!(queue_id = %parsed.received.queue_id, rule = clearance.rule(), "relayed as it came");
                 match self.route_to(recipient) {
                     Route::Inside => inside.push(recipient.clone()),
                     Route::Outside => outside.push(recipient.clone()),

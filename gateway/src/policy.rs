@@ -3,9 +3,14 @@
 //! Rules are tried in order; the first whose conditions all hold decides. Around them stand three things that no rule can
 //! undo by accident, because "must be protected" never becomes "plain":
 //! `X-Sealpost-Protect: openpgp` is refused unless a rule names it, and such a rule can't relay; `X-Sealpost-Protect: no` is
-//! heard only by a rule that names it; and a message that asks for protection but meets no rule is held, whatever the default.
+//! heard only by a rule that names it; and a message that asks for protection but meets no rule is protected as well as can
+//! be, whatever the default.
 //!
-//! Security: clear text leaves only with a [`Clearance`], and only this module makes one. Addresses come from the envelope.
+//! Whether a recipient has a usable key isn't known here: [`Treatment::OpenPgp`] and [`Treatment::Best`] are what is wanted,
+//! and the road finds out what can be done.
+//!
+//! Security: what leaves as it came leaves with a [`Clearance`], and only this module makes one. Addresses come from the
+//! envelope.
 
 mod condition;
 mod file;
@@ -16,6 +21,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::ReversePath;
 use crate::message::{Facts, Protect, Sensitivity, Tag};
+use crate::pgp_mime::Encrypted;
 
 use condition::Conditions;
 pub use file::PolicyError;
@@ -38,6 +44,8 @@ struct Rule {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Action {
     Relay,
+    OpenPgp,
+    Best,
     Hold,
     Refuse,
 }
@@ -57,13 +65,17 @@ pub struct Judgement {
 pub enum Treatment {
     /// Passed on as it is.
     Relay(Clearance),
+    /// Encrypted to the recipient's OpenPGP key. Without a usable one, refused.
+    OpenPgp,
+    /// Encrypted to the recipient's OpenPGP key. Without a usable one, sealed for the portal.
+    Best,
     /// Sealed for the portal.
     Hold,
     /// Refused at the door.
     Reject,
 }
 
-/// The right of one message to leave in the clear. It is made here and nowhere else; the spool only brings it back.
+/// The right of one message to leave as it came: in the clear, or as its sender encrypted it. It is made here and nowhere else; the spool only brings it back.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Clearance {
     rule: String,
@@ -73,6 +85,12 @@ impl Clearance {
     /// For recipients in the organisation's own domains: the message doesn't leave the organisation.
     pub(crate) fn inside() -> Self {
         Self { rule: names::INSIDE.to_owned() }
+    }
+
+    /// For a message that must be protected and needs nothing of us: the proof is that its body was recognised as
+    /// encrypted. `rule` is the rule that asked for protection.
+    pub(crate) fn already_encrypted(rule: &str, _proof: Encrypted) -> Self {
+        Self { rule: format!("{}: {rule}", names::ALREADY_ENCRYPTED) }
     }
 
     /// The rule that gave it.
@@ -86,7 +104,9 @@ pub mod names {
     pub const DEFAULT: &str = "default";
     /// The recipient is in one of the organisation's own domains.
     pub const INSIDE: &str = "inside";
-    /// OpenPGP was asked for, and there is none.
+    /// The sender encrypted the message himself; the rule that asked for protection follows.
+    pub const ALREADY_ENCRYPTED: &str = "already-encrypted";
+    /// OpenPGP was asked for, and no rule names it.
     pub const NO_OPENPGP: &str = "no-openpgp";
     /// Protection was asked for, and no rule said how.
     pub const MARKED: &str = "marked";
@@ -101,19 +121,20 @@ impl Policy {
         file::read(text)
     }
 
-    /// The policy of a gateway without a policy file: what asks for protection is held, everything else passes.
+    /// The policy of a gateway without a policy file: what asks for protection gets the one it asks for, or the best there
+    /// is; everything else passes.
     pub fn built_in() -> Self {
-        let held = |name: &str, when: Conditions| Rule { name: name.to_owned(), when, then: Action::Hold };
+        let rule = |name: &str, when: Conditions, then: Action| Rule { name: name.to_owned(), when, then };
+        let asks = |how: Protect| Conditions { protect: Some(vec![how]), ..Conditions::default() };
+        let tags = Conditions { tags: Some(Tag::ALL.to_vec()), ..Conditions::default() };
+        let secret = vec![Sensitivity::Private, Sensitivity::CompanyConfidential];
+        let sensitive = Conditions { sensitivity: Some(secret), ..Conditions::default() };
         let rules = vec![
-            held("subject-tag", Conditions { tags: Some(Tag::ALL.to_vec()), ..Conditions::default() }),
-            held(
-                "sensitivity",
-                Conditions {
-                    sensitivity: Some(vec![Sensitivity::Private, Sensitivity::CompanyConfidential]),
-                    ..Conditions::default()
-                },
-            ),
-            held("protect", Conditions { protect: Some(vec![Protect::Yes, Protect::Portal]), ..Conditions::default() }),
+            rule("openpgp", asks(Protect::OpenPgp), Action::OpenPgp),
+            rule("portal", asks(Protect::Portal), Action::Hold),
+            rule("subject-tag", tags, Action::Best),
+            rule("sensitivity", sensitive, Action::Best),
+            rule("protect", asks(Protect::Yes), Action::Best),
         ];
         Self { rules, default: Action::Relay }
     }
@@ -134,7 +155,8 @@ impl Policy {
         }
         let marks = condition::marks(facts);
         if self.default == Action::Relay && !marks.is_empty() {
-            return judgement(Action::Hold, names::MARKED, marks);
+            let portal = facts.protection() == Some(Protect::Portal);
+            return judgement(if portal { Action::Hold } else { Action::Best }, names::MARKED, marks);
         }
         judgement(self.default, names::DEFAULT, Vec::new())
     }
@@ -143,6 +165,8 @@ impl Policy {
 fn judgement(action: Action, rule: &str, matched: Vec<String>) -> Judgement {
     let treatment = match action {
         Action::Relay => Treatment::Relay(Clearance { rule: rule.to_owned() }),
+        Action::OpenPgp => Treatment::OpenPgp,
+        Action::Best => Treatment::Best,
         Action::Hold => Treatment::Hold,
         Action::Refuse => Treatment::Reject,
     };

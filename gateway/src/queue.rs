@@ -6,7 +6,7 @@
 //! SMTP transaction, and settles each row in one database transaction right after the reply. A process that dies gives
 //! its claims back when the lease ends; a mail may then be sent twice, but none is lost.
 //!
-//! A row that failed for good is ended by its [`Kind`]: the sender of a relayed mail gets a report (RFC 3464), the sender
+//! A row that failed for good is ended by its [`Kind`]: the sender of a relayed or encrypted mail gets a report (RFC 3464), the sender
 //! of a letter is told by [`Undeliverable`], an answer is held and the postmaster told.
 //!
 //! Security: bodies rest encrypted; rows carry addresses and the next hop's sanitized replies, no content.
@@ -62,6 +62,8 @@ pub enum Route {
 pub enum Kind {
     /// Passed on as it came. Failure: a report to its sender.
     Relayed,
+    /// Encrypted to its recipients' OpenPGP keys. Failure: a report to its sender.
+    Encrypted,
     /// Tells a reader about a letter. Failure: [`Undeliverable::notification`].
     Notification,
     /// Carries a code. Failure: dropped; another one can be asked for.
@@ -99,6 +101,7 @@ pub(crate) use words;
 words!(Route { Inside = "inside", Outside = "outside" });
 words!(Kind {
     Relayed = "relayed",
+    Encrypted = "encrypted",
     Notification = "notification",
     Code = "code",
     Answer = "answer",

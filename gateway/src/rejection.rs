@@ -43,6 +43,8 @@ impl Rejection {
     pub const NOT_A_RETURN: Self = Self::new(550, "5.1.1", "No such address here");
     pub const NOT_YOUR_CONVERSATION: Self = Self::new(550, "5.7.1", "This reply address is not for you");
     pub const POLICY: Self = Self::new(550, "5.7.1", "Refused by policy: the message must be protected and cannot be");
+    // RFC 3463 3.8: X.7.5, necessary information such as a key was not available.
+    pub const NO_KEY: Self = Self::new(550, "5.7.5", "Refused by policy: no usable OpenPGP key for a recipient");
     pub const HOLD_NEEDS_SENDER: Self =
         Self::new(550, "5.7.1", "Refused by policy: to be protected, the message needs a sender of the organisation");
     pub const UNREADABLE_HEADER: Self = Self::new(554, "5.6.0", "Header not well-formed");

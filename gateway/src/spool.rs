@@ -32,10 +32,12 @@ const ORPHANED: Time = 3_600;
 const RETRY: (Time, Time) = (30, 1_800);
 
 /// What was decided for one recipient before the `250`.
-#[derive(Debug, Serialize, Deserialize)]
+#[derive(Clone, Debug, Serialize, Deserialize)]
 pub enum Decision {
-    /// Goes on in the clear, by the rule that the clearance names.
+    /// Goes on as it came, by the rule that the clearance names.
     Relay { recipient: EmailAddress, clearance: Clearance },
+    /// Is encrypted to the recipient's OpenPGP key, which was usable when this was decided.
+    Encrypt { recipient: EmailAddress, rule: String, fallback: Fallback },
     /// Is sealed for the recipient; a new letter.
     Hold { recipient: EmailAddress, rule: String },
     /// An answer from inside: is sealed into its conversation.
@@ -44,6 +46,15 @@ pub enum Decision {
     Returned { token: Token },
     /// An automatic answer to a reply address: goes nowhere.
     Drop,
+}
+
+/// What becomes of a message whose recipient's key is no longer usable when it is to be encrypted.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Fallback {
+    /// It is sealed for the portal.
+    Hold,
+    /// Its sender is told that it wasn't sent.
+    Return,
 }
 
 /// A message with one decision per recipient: what the spool keeps.
@@ -349,6 +360,7 @@ fn encode(judged: Judged) -> Result<(Vec<u8>, Frame), StoreError> {
 fn treated(decision: &Decision) -> Treated<'_> {
     let (recipient, treatment, rule) = match decision {
         Decision::Relay { recipient, clearance } => (Some(recipient), Treatment::Relay, clearance.rule()),
+        Decision::Encrypt { recipient, rule, .. } => (Some(recipient), Treatment::Encrypt, rule.as_str()),
         Decision::Hold { recipient, rule } => (Some(recipient), Treatment::Hold, rule.as_str()),
         Decision::Continue { recipient, .. } => (Some(recipient), Treatment::Continue, ""),
         Decision::Returned { .. } => (None, Treatment::Return, ""),

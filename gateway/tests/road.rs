@@ -18,6 +18,8 @@ mod circles;
 mod codes;
 #[path = "road/conversations.rs"]
 mod conversations;
+#[path = "road/encrypted.rs"]
+mod encrypted;
 #[path = "road/endings.rs"]
 mod endings;
 #[path = "road/enrolment.rs"]
@@ -30,10 +32,14 @@ mod mail;
 mod messages;
 #[path = "road/openpgp.rs"]
 mod openpgp;
+#[path = "road/passphrase.rs"]
+mod passphrase;
 #[path = "support/postgres.rs"]
 mod postgres;
 #[path = "road/reader.rs"]
 mod reader;
+#[path = "road/recovery.rs"]
+mod recovery;
 #[path = "road/replies.rs"]
 mod replies;
 #[path = "road/reply.rs"]
@@ -42,6 +48,8 @@ mod reply;
 mod resending;
 #[path = "road/returns.rs"]
 mod returns;
+#[path = "road/sign_in.rs"]
+mod sign_in;
 #[path = "road/straight.rs"]
 mod straight;
 
@@ -112,6 +120,15 @@ scenarios! {
         readers_who_see_each_other_share_a_letter_and_others_do_not,
         each_recipient_goes_its_own_way,
         one_refused_recipient_refuses_the_message;
+    encrypted:
+        who_sees_each_other_shares_a_copy_and_hidden_ones_leave_no_trace,
+        a_wish_for_openpgp_is_kept_or_refused,
+        a_key_that_ends_before_it_is_used_sends_nothing,
+        a_null_senders_unsent_message_is_told_to_the_postmaster,
+        best_holds_where_the_key_is_gone_or_never_was,
+        what_the_sender_encrypted_passes_and_what_claims_to_be_does_not,
+        an_answer_to_a_reply_address_stays_in_the_portal,
+        what_was_encrypted_is_in_the_audit;
     messages:
         unreadable_mime_is_sealed_whole,
         more_than_fifty_hops_are_a_loop,
@@ -120,6 +137,22 @@ scenarios! {
         a_second_attempt_replaces_what_the_first_left_in_the_vault,
         the_sweep_takes_old_letters_that_nobody_knows,
         the_postmaster_is_told_of_a_message_that_stays;
+    sign_in:
+        the_passphrase_signs_in_and_no_other,
+        unknown_addresses_get_the_same_answers_in_the_same_time,
+        a_half_done_sign_in_is_used_once_and_within_two_minutes,
+        many_tries_at_once_do_not_get_past_the_counter,
+        a_right_passphrase_forgives,
+        strangers_lock_nobody_out_and_a_broken_portal_is_bounded,
+        registrations_are_no_way_round_the_counter,
+        messages_of_any_length_are_refused;
+    recovery:
+        another_passphrase_takes_the_place_of_the_first,
+        a_sign_in_that_began_before_the_change_ends_nowhere,
+        who_died_between_the_stores_locks_nobody_out,
+        a_recovery_code_needs_a_mailed_one,
+        codes_for_accounts_go_to_enrolled_mailboxes_only,
+        a_reset_account_is_nobodys_and_its_address_can_enrol_anew;
     returns:
         a_report_of_a_failure_marks_the_letter_and_tells_the_sender,
         delays_and_chatter_change_nothing,
@@ -135,7 +168,8 @@ scenarios! {
         letters_whose_link_is_kept_are_taken_along,
         garbage_instead_of_a_key_packet_destroys_nothing,
         a_withheld_key_packet_keeps_the_link,
-        from_the_pin_on_only_signatures_count;
+        from_the_pin_on_only_signatures_count,
+        after_a_reset_an_old_enrolment_cannot_be_played_again;
     straight:
         the_next_letter_needs_no_link,
         links_and_accounts_share_one_ciphertext,

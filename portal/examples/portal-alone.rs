@@ -1,7 +1,7 @@
 //! The portal over an empty vault, with a stand-in for the gateway: for looking at pages while writing them.
 //!
 //! `cargo run -p sealpost-portal --example portal-alone`, then http://portal.localhost:8025/. Errands are answered as the
-//! gateway answers for letters that don't exist, so every page and every refusal can be seen; letters need the gateway.
+//! gateway answers for letters and accounts that don't exist, so every page and every refusal can be seen; letters need the gateway.
 
 use std::net::Ipv4Addr;
 use std::time::Duration;
@@ -9,7 +9,8 @@ use std::time::Duration;
 use sealpost_portal::{Settings, serve};
 use sealpost_texts::{Language, Organisation};
 use sealpost_vault::db::Schema;
-use sealpost_vault::errands::{self, Answer, Bytes, Errand};
+use sealpost_vault::errands::{self, Answer, Bytes, Errand, Scope};
+use sealpost_vault::id::AccountId;
 use sealpost_vault::{BlobStore, Clock, Db, id};
 use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
@@ -46,14 +47,15 @@ async fn stand_in(vault: Db) -> Result<(), Failure> {
         let now = Clock::system().now();
         for asked in errands::unanswered(&vault, 10).await? {
             let answer = match asked.errand {
-                Some(Errand::Code { .. }) => Answer::Code {
+                Some(Errand::Code { scope, .. }) => Answer::Code {
                     code_hash: Bytes(id::random::<32>()?.to_vec()),
                     expires_at: now + 600,
                     pickups: Vec::new(),
-                    account: None,
+                    account: if let Scope::Account(_) = scope { Some(AccountId::random()?) } else { None },
                 },
-                Some(Errand::Reply { .. }) => Answer::Refused,
-                _ => Answer::Done,
+                Some(Errand::SignIn { .. }) => Answer::SignIn { response: Bytes(id::random::<320>()?.to_vec()) },
+                Some(Errand::Resend { .. } | Errand::Released { .. } | Errand::SignedOut { .. }) => Answer::Done,
+                _ => Answer::Refused,
             };
             errands::reply(&vault, asked.errand_id, &answer, now).await?;
         }

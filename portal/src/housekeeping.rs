@@ -28,14 +28,15 @@ pub async fn run(portal: Portal, stop: CancellationToken) {
 async fn sweep(portal: &Portal) -> Result<(), StoreError> {
     let now = portal.clock.now();
     let before = now.saturating_sub(KEEP);
+    // While the answers are there.
     own_replies::catch_up(&portal.vault, &portal.blobs).await?;
-    for reply in own_replies::ended(&portal.vault, before, now).await? {
-        uploads::delete(&portal.vault, &portal.blobs, reply).await?;
-    }
     for reply in uploads::older_than(&portal.vault, before).await? {
         uploads::delete(&portal.vault, &portal.blobs, reply).await?;
     }
     let errands = errands::forget(&portal.vault, before).await?;
+    for reply in own_replies::ended(&portal.vault, before, now).await? {
+        uploads::delete(&portal.vault, &portal.blobs, reply).await?;
+    }
     let sessions = sessions::forget(&portal.vault, now).await?;
     tracing::debug!(errands, sessions, "swept");
     Ok(())
@@ -44,16 +45,25 @@ async fn sweep(portal: &Portal) -> Result<(), StoreError> {
 #[cfg(test)]
 mod tests {
     use sealpost_texts::{Language, Organisation};
+    use sealpost_vault::accounts::{self, AccountRow};
     use sealpost_vault::db::Schema;
     use sealpost_vault::errands::{Answer, Bytes, Errand};
-    use sealpost_vault::id::{ErrandId, PickupId, ReplyId};
-    use sealpost_vault::{BlobStore, Clock, Db};
+    use sealpost_vault::id::{AccountId, ConversationId, ErrandId, LetterId, PickupId, ReplyId};
+    use sealpost_vault::own_replies::NewOwnReply;
+    use sealpost_vault::{BlobStore, Clock, Db, Identity};
 
     use super::*;
     use crate::Settings;
 
-    #[tokio::test]
-    async fn what_is_older_than_a_day_goes_and_the_rest_stays() {
+    struct Bench {
+        directory: tempfile::TempDir,
+        vault: Db,
+        blobs: BlobStore,
+        clock: Clock,
+        portal: Portal,
+    }
+
+    async fn bench() -> Bench {
         let directory = tempfile::tempdir().unwrap();
         let url = format!("sqlite:{}", directory.path().join("vault.sqlite").display());
         let vault = Db::connect(&url, Schema::Vault).await.unwrap();
@@ -71,6 +81,12 @@ mod tests {
         let clock = Clock::fixed(KEEP);
         let settings = Settings { organisation, proxies: Vec::new() };
         let portal = Portal::new(vault.clone(), blobs.clone(), directory.path(), settings, clock.clone()).unwrap();
+        Bench { directory, vault, blobs, clock, portal }
+    }
+
+    #[tokio::test]
+    async fn what_is_older_than_a_day_goes_and_the_rest_stays() {
+        let Bench { directory, vault, blobs, clock, portal } = bench().await;
         let pickup = PickupId::random().unwrap();
         let [old, young] = [ReplyId::random().unwrap(), ReplyId::random().unwrap()];
         for (reply, at) in [(old, 0), (young, KEEP)] {
@@ -99,5 +115,76 @@ mod tests {
         sweep(&portal).await.unwrap();
         assert_eq!(left().await, (1, false, true, 1));
         assert_eq!(sessions::forget(&vault, KEEP + sessions::IDLE).await.unwrap(), 1, "the living session had stayed");
+    }
+    #[tokio::test]
+    async fn what_a_writer_may_read_again_stays_until_its_letters_date_or_its_accounts_end() {
+        let Bench { directory, vault, blobs, clock, portal } = bench().await;
+        let account = AccountRow {
+            account_id: AccountId::random().unwrap(),
+            reader: Identity::from_stored("a@b.example".to_owned()),
+            organisation: String::new(),
+            fingerprint: String::new(),
+            certificate: vec![],
+            counter: 1,
+            vouched_at: 0,
+            vouch: vec![],
+            file: vec![],
+            changes: 0,
+            changed_at: 0,
+        };
+        accounts::store_account(&vault, &account).await.unwrap();
+        let [taken, refused, unheard, of_another] = [(); 4].map(|()| ReplyId::random().unwrap());
+        for reply in [taken, refused, unheard, of_another] {
+            let pickup_id = PickupId::random().unwrap();
+            uploads::begin(&vault, reply, "session", pickup_id, 0).await.unwrap();
+            uploads::put_part(&vault, &blobs, reply, 0, vec![1; 200_000]).await.unwrap();
+            let new = NewOwnReply {
+                reply_id: reply,
+                account_id: if reply == of_another { AccountId::random().unwrap() } else { account.account_id },
+                pickup_id,
+                letter_id: LetterId::random().unwrap(),
+                conversation_id: ConversationId::random().unwrap(),
+                key_packet: vec![2; 100],
+                sent_at: 0,
+                expires_at: 100 * KEEP,
+            };
+            assert!(own_replies::keep(&vault, &new).await.unwrap());
+            let errand_id = ErrandId::random().unwrap();
+            let errand = Errand::Reply { pickup: pickup_id, reply, key_packet: Bytes(vec![]), parts: 1 };
+            errands::ask(&vault, errand_id, &errand, 0).await.unwrap();
+            uploads::hand_over(&vault, reply, errand_id).await.unwrap();
+            // The writer's browser is gone: nobody but housekeeping hears of it.
+            let answer = match reply {
+                _ if reply == taken => Answer::Taken,
+                _ if reply == refused => Answer::Refused,
+                _ => continue,
+            };
+            errands::reply(&vault, errand_id, &answer, 0).await.unwrap();
+        }
+        let left = async |now| {
+            let listed = own_replies::list(&vault, &blobs, account.account_id, None, 10, now).await.unwrap();
+            let mut listed: Vec<_> = listed.iter().map(|own| (own.reply_id, own.taken, own.slip.len())).collect();
+            listed.sort();
+            listed
+        };
+        let sorted = |mut list: Vec<(ReplyId, bool, usize)>| {
+            list.sort();
+            list
+        };
+        clock.set(KEEP + 1);
+        sweep(&portal).await.unwrap();
+        assert_eq!(left(KEEP).await, sorted(vec![(taken, true, 200_000), (unheard, false, 200_000)]));
+        // An errand that the gateway didn't answer is given up in the end.
+        clock.set(errands::UNHEARD + KEEP + 1);
+        sweep(&portal).await.unwrap();
+        assert_eq!(left(KEEP).await, [(taken, true, 200_000)]);
+        clock.set(100 * KEEP - 1);
+        sweep(&portal).await.unwrap();
+        assert_eq!(left(KEEP).await.len(), 1);
+        let on_disk = || std::fs::read_dir(directory.path().join("blobs/replies")).unwrap().count();
+        assert_eq!(on_disk(), 1);
+        accounts::delete_account(&vault, account.account_id).await.unwrap();
+        sweep(&portal).await.unwrap();
+        assert_eq!((left(KEEP).await.len(), on_disk()), (0, 0));
     }
 }

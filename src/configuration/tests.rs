@@ -124,6 +124,7 @@ fn wrong_configurations_are_named() {
         ),
         ("domains = [\"klinik.example\"]", "domains = []", "inside.domains is empty"),
         ("reply-domain = \"reply.klinik.example\"", "reply-domain = \"Klinik.Example\"", "a domain of its own"),
+        ("#master = \"file:", "master = \"file", "keys.master: \"file/etc/sealpost/keys.master\" is none of"),
         ("#expire-days = 30", "expire-days = 0", "expire-days is 0"),
         ("#~ certificate", "certificate", "certificate and smtp.key go together"),
         ("telephone = \"+49 30 5550100\"", "telephone = \"\"", "organisation.telephone is empty"),

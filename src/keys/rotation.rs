@@ -88,7 +88,9 @@ pub async fn detach_primary(
     }
     println!(
         "The organisation's primary key lies in {} alone now: take the file off this machine, in two copies, with its \
-         passphrase apart.\nIt is needed for: sealpost keys rotate organisation --primary FILE\n{AFTERWARDS}",
+         passphrase apart.\nIt is needed for: sealpost keys rotate organisation --primary FILE\nA Sealpost that runs still has it in memory: restart \
+         it (systemctl restart sealpost).\nBack the keys up again, and destroy the older backups when you have the two copies: they \
+         have the primary key too.",
         file.display()
     );
     Ok(())

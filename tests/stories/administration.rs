@@ -20,7 +20,7 @@ fn help(arguments: &[&str]) -> String {
 #[test]
 fn help_says_what_each_command_does() {
     let all = help(&[]);
-    for command in ["init", "serve", "demo", "policy", "queue", "letters", "check-config"] {
+    for command in ["init", "serve", "demo", "policy", "queue", "letters", "audit", "keys", "check-config"] {
         assert!(all.contains(command), "{command} in:\n{all}");
     }
     assert!(help(&["letters", "withdraw"]).contains("destroyed at once"));
@@ -70,7 +70,7 @@ fn a_wrong_configuration_is_named_by_line_and_nearest_key() {
 fn init_never_overwrites_keys() {
     let scratch = Scratch::new();
     let sealpost = Sealpost::prepare(&scratch, Setup::between(1, 2));
-    assert!(sealpost.command(&["init"]).contains("Back the directory up"));
+    assert!(sealpost.command(&["init"]).contains("Back the keys up"));
     let (code, said) = sealpost.failing(&["init"]);
     assert_eq!(code, Some(78), "{said}");
     assert!(sealpost.command(&["check-config"]).contains("fine"));

@@ -32,13 +32,17 @@ mod world;
 mod programs;
 
 mod administration;
+mod audit;
 mod bells;
 mod broken_portal;
 mod crashes;
 mod encryption;
 mod endings;
+mod keys;
 mod links;
 mod main_job;
+mod openpgp;
+mod organisation_keys;
 mod relaying;
 mod roles;
 mod trouble;

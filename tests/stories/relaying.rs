@@ -113,11 +113,11 @@ async fn must_be_protected_never_degrades() {
     let world = World::start(Database::Sqlite).await;
     let message =
         |header: &str| format!("From: {SENDER}\r\nTo: {READER}\r\n{header}\r\nSubject: x\r\n\r\ncanary-plain\r\n");
-    // no key is known for anybody yet: what asks for OpenPGP is refused, not sent in the clear and not held
+    // no key is known for anybody: what asks for OpenPGP is refused, not sent in the clear and not held
     let port = world.sealpost.setup().smtp;
     let refused = smtp::send(port, SENDER, &[READER], message("X-Sealpost-Protect: openpgp").as_bytes()).await;
     let reply = refused.data.expect("an answer to the data");
-    assert!(reply.code == 550 && reply.text().contains("5.7.1"), "{reply:?}");
+    assert!(reply.code == 550 && reply.text().contains("5.7.5"), "{reply:?}");
     // a sender whom nobody inside could answer
     let refused = smtp::send(port, "x@elsewhere.example", &[READER], message("Sensitivity: Private").as_bytes()).await;
     assert_eq!(refused.data.expect("an answer to the data").code, 550);

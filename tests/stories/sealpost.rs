@@ -127,6 +127,7 @@ postmaster = "postmaster@{HOME}"
 pub struct Sealpost {
     setup: Setup,
     directory: PathBuf,
+    environment: Vec<(String, String)>,
     doors: Option<Running>,
 }
 
@@ -144,7 +145,12 @@ impl Sealpost {
     pub fn prepare(scratch: &Scratch, setup: Setup) -> Self {
         let directory = scratch.directory("sealpost");
         fs::write(directory.join("sealpost.toml"), setup.toml(&directory)).unwrap();
-        Self { setup, directory, doors: None }
+        Self { setup, directory, environment: Vec::new(), doors: None }
+    }
+
+    /// A variable in the environment of everything that runs from now on.
+    pub fn give(&mut self, name: &str, value: &str) {
+        self.environment.push((name.to_owned(), value.to_owned()));
     }
 
     /// Runs `sealpost serve` and waits for the portal's readiness and the banners of both SMTP doors.
@@ -246,6 +252,7 @@ impl Sealpost {
     fn executable(&self) -> Command {
         let mut command = Command::new(EXECUTABLE);
         command.arg("--config").arg(self.directory.join("sealpost.toml")).current_dir(&self.directory);
+        command.envs(self.environment.iter().map(|(name, value)| (name, value)));
         command
     }
 

@@ -5,6 +5,8 @@
 //!
 //! Security: opaque bytes. Number and size are bounded per account, because they outlive the session that sent them.
 
+use sqlx::Row;
+
 use crate::blobs::BlobStore;
 use crate::clock::Time;
 use crate::db::{Db, StoreError};
@@ -155,7 +157,7 @@ pub async fn list(
 ) -> Result<Vec<OwnReply>, StoreError> {
     let (sent_at, reply) =
         after.map_or_else(|| (i64::MAX, String::new()), |after| (after.sent_at, after.reply_id.to_string()));
-    let rows: Vec<(String, String, String, String, Vec<u8>, String, i64, i64)> = sqlx::query_as(
+    let rows = sqlx::query(
         "select reply_id, pickup_id, letter_id, conversation_id, packet, state, sent_at, expires_at from own_replies
          where account_id = $1 and expires_at > $2 and (sent_at < $3 or (sent_at = $3 and reply_id > $4))
          order by sent_at desc, reply_id limit $5",
@@ -168,23 +170,24 @@ pub async fn list(
     .fetch_all(db.reader())
     .await?;
     let mut replies = Vec::with_capacity(rows.len());
-    for (reply, pickup, letter, conversation, key_packet, state, sent_at, expires_at) in rows {
+    for row in rows {
+        let reply: String = row.try_get("reply_id")?;
         let reply_id: ReplyId = reply.parse()?;
         let sizes: Vec<(i64,)> = sqlx::query_as("select size from upload_parts where reply_id = $1 order by n")
-            .bind(&reply)
+            .bind(reply)
             .fetch_all(db.reader())
             .await?;
         replies.push(OwnReply {
             reply_id,
-            pickup_id: pickup.parse()?,
-            letter_id: letter.parse()?,
-            conversation_id: conversation.parse()?,
-            key_packet,
-            taken: state == "taken",
+            pickup_id: row.try_get::<String, _>("pickup_id")?.parse()?,
+            letter_id: row.try_get::<String, _>("letter_id")?.parse()?,
+            conversation_id: row.try_get::<String, _>("conversation_id")?.parse()?,
+            key_packet: row.try_get("packet")?,
+            taken: row.try_get::<String, _>("state")? == "taken",
             slip: packet(db, blobs, reply_id, 0, MAX_SLIP).await?.unwrap_or_default(),
             part_sizes: sizes.into_iter().map(|(size,)| size).collect(),
-            sent_at,
-            expires_at,
+            sent_at: row.try_get("sent_at")?,
+            expires_at: row.try_get("expires_at")?,
         });
     }
     Ok(replies)

@@ -29,9 +29,10 @@ mod account;
 mod codes;
 mod proofs;
 
-/// A session ends when its browser was silent for this long, in seconds. Long answers are written without a request.
+/// A session ends when its browser was silent for this long, in seconds, signed in or not. Long answers are written on phones
+/// without a request; what a session hands out is sealed, and an account's key leaves the tab's memory earlier.
 pub const IDLE: Time = 2 * 3600;
-/// A session, and whatever it proved, ends this long after its last proof at the latest, in seconds.
+/// A session, and whatever it proved, ends this long after its last proof or sign-in at the latest, in seconds.
 pub const LONGEST: Time = 12 * 3600;
 /// Replies that one session may have begun and not sent.
 pub const OPEN_UPLOADS: i64 = 10;

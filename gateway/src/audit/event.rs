@@ -45,6 +45,12 @@ pub enum Event<'a> {
         fingerprint: &'a str,
         rule: &'a str,
     },
+    /// Not sent: the recipient's key was no longer usable, and no other way is allowed. The sender is told.
+    Unsent {
+        message: QueueId,
+        recipient: &'a EmailAddress,
+        rule: &'a str,
+    },
     /// Sealed for this reader; the notification is queued.
     Held {
         message: QueueId,

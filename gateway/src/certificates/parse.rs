@@ -178,7 +178,8 @@ fn group(bytes: &[u8]) -> Result<Vec<Vec<RawPacket<'_>>>, ImportError> {
     let mut at = 0;
     for packet in Packets::of(bytes) {
         let packet = packet.map_err(|cause| match (cause, at) {
-            (FramingError::Format, 0) => ImportError::NotOpenPgp,
+            (FramingError::Truncated, 0) if begins_with_key(bytes) => ImportError::Framing { at, cause },
+            (_, 0) => ImportError::NotOpenPgp,
             _ => ImportError::Framing { at, cause },
         })?;
         at += packet.whole.len();
@@ -201,6 +202,11 @@ fn group(bytes: &[u8]) -> Result<Vec<Vec<RawPacket<'_>>>, ImportError> {
         }
     }
     if groups.is_empty() { Err(ImportError::NotOpenPgp) } else { Ok(groups) }
+}
+
+/// In the format of either day.
+fn begins_with_key(bytes: &[u8]) -> bool {
+    bytes.first().is_some_and(|first| *first == 0xc0 | PUBLIC_KEY || first & 0xfc == 0x80 | (PUBLIC_KEY << 2))
 }
 
 fn candidate(packets: &[RawPacket<'_>], place: usize) -> Candidate {

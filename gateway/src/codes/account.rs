@@ -122,7 +122,7 @@ impl Gateway {
         let Some((mailed_as, kept, minted_at)) = row else { return Ok(None) };
         let done = sqlx::query(
             "insert into account_codes (errand_id, account_id, reader, mailed_as, kept_code, minted_at)
-             select $1, $2, $3, $4, $5, $6 from account_codes where mailed_as = $4 having count(*) <= $7",
+             select $1, $2, $3, $4, $5, $6 where (select count(*) from account_codes where mailed_as = $4) <= $7",
         )
         .bind(errand_id.to_string())
         .bind(pinned.account.to_string())

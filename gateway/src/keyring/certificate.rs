@@ -123,6 +123,12 @@ pub(super) fn secret_bytes(certificate: &Cert) -> Result<Zeroizing<Vec<u8>>, Key
     certificate.as_tsk().to_vec().map(Zeroizing::new).map_err(refused)
 }
 
+/// Without secrets, as text.
+pub(super) fn armored(certificate: &Cert) -> Result<String, KeyringError> {
+    let text = certificate.clone().strip_secret_key_material().armored().to_vec().map_err(refused)?;
+    Ok(String::from_utf8_lossy(&text).into_owned())
+}
+
 pub(super) fn parse(bytes: &[u8]) -> Option<Cert> {
     Cert::from_bytes(bytes).ok()
 }

@@ -47,6 +47,10 @@ impl MailKey {
         certificate::secret_bytes(&self.secret)
     }
 
+    pub(super) fn armored(&self) -> Result<String, KeyringError> {
+        certificate::armored(&self.public)
+    }
+
     /// Binary, without secrets.
     pub(crate) fn certificate(&self) -> Vec<u8> {
         self.public.to_vec().unwrap_or_default()

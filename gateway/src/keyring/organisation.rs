@@ -95,6 +95,10 @@ impl Organisation {
         self.public.clone()
     }
 
+    pub(super) fn armored(&self) -> Result<String, KeyringError> {
+        certificate::armored(&self.certificate)
+    }
+
     /// When a signature is made now, it says so; never before the key itself, however wrong the clock is.
     pub(crate) fn time_of_signing(&self) -> SystemTime {
         certificate::time_of_signing(&self.certificate)

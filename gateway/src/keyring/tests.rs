@@ -385,6 +385,14 @@ fn the_mail_certificate_is_one_that_gnupg_reads() {
         "Klinikum Süd (Haus 2) <post@klinik.example>".as_bytes()
     );
     assert!(keyring.mail().signer().is_some());
+    for (published, bytes) in
+        [(Published::Mail, keyring.mail().certificate()), (Published::Organisation, keyring.certificate())]
+    {
+        let text = keyring.published(published).unwrap();
+        assert!(text.starts_with("-----BEGIN PGP PUBLIC KEY BLOCK-----"));
+        let read = Cert::from_bytes(text.as_bytes()).unwrap();
+        assert!(!read.is_tsk() && read == Cert::from_bytes(&bytes).unwrap());
+    }
     assert_ne!(cert.fingerprint().to_hex(), keyring.fingerprint_hex());
 }
 

@@ -11,7 +11,7 @@ use super::limits;
 
 /// Why a header section can't be used.
 #[derive(Debug, thiserror::Error, PartialEq, Eq, Clone, Copy)]
-pub(super) enum HeaderError {
+pub(crate) enum HeaderError {
     #[error("the header section is too large")]
     TooLarge,
     #[error("the header section has too many fields")]
@@ -22,7 +22,7 @@ pub(super) enum HeaderError {
 
 /// What to do about a line that is no field.
 #[derive(Clone, Copy, PartialEq, Eq)]
-pub(super) enum Strictness {
+pub(crate) enum Strictness {
     /// An error: control headers behind it would be missed.
     Message,
     /// The body begins there, as mail readers have it.
@@ -31,7 +31,7 @@ pub(super) enum Strictness {
 
 /// One field with all its lines.
 #[derive(Clone, Copy)]
-pub(super) struct Field<'a> {
+pub(crate) struct Field<'a> {
     /// As written, without blanks.
     pub name: &'a str,
     /// Behind the colon, folding and final line ending included.
@@ -124,7 +124,7 @@ impl<'a> Field<'a> {
 }
 
 /// A header section and what follows it.
-pub(super) struct Header<'a> {
+pub(crate) struct Header<'a> {
     pub fields: Vec<Field<'a>>,
     /// Behind the empty line; empty where there is none.
     pub body: &'a [u8],
@@ -170,13 +170,13 @@ impl<'a> Header<'a> {
 }
 
 /// The first line with its ending, and the rest.
-pub(super) fn first_line(bytes: &[u8]) -> (&[u8], &[u8]) {
+pub(crate) fn first_line(bytes: &[u8]) -> (&[u8], &[u8]) {
     let end = memchr::memchr(b'\n', bytes).map_or(bytes.len(), |at| at.saturating_add(1));
     bytes.split_at_checked(end).unwrap_or((bytes, &[]))
 }
 
 /// The first line and those that continue it, and the rest.
-pub(super) fn first_field(bytes: &[u8]) -> (&[u8], &[u8]) {
+pub(crate) fn first_field(bytes: &[u8]) -> (&[u8], &[u8]) {
     let mut length = first_line(bytes).0.len();
     while let Some(rest) = bytes.get(length..).filter(|rest| rest.first().is_some_and(|b| is_blank(*b))) {
         length = length.saturating_add(first_line(rest).0.len());
@@ -185,16 +185,16 @@ pub(super) fn first_field(bytes: &[u8]) -> (&[u8], &[u8]) {
 }
 
 /// Whether a line ends the header section.
-pub(super) fn is_empty_line(line: &[u8]) -> bool {
+pub(crate) fn is_empty_line(line: &[u8]) -> bool {
     matches!(line, b"\r\n" | b"\n" | b"\r" | b"")
 }
 
-pub(super) fn is_blank(b: u8) -> bool {
+pub(crate) fn is_blank(b: u8) -> bool {
     matches!(b, b' ' | b'\t')
 }
 
 /// One line without control characters and without marks that turn the direction of what follows.
-pub(super) fn printable(text: &str) -> String {
+pub(crate) fn printable(text: &str) -> String {
     let kept = |c: &char| !matches!(c, '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}');
     let text: String = text.chars().filter(kept).map(|c| if c.is_control() { ' ' } else { c }).collect();
     text.trim().to_owned()

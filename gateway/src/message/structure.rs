@@ -15,7 +15,7 @@ use super::limits;
 
 /// Why a message is sealed whole.
 #[derive(Debug, thiserror::Error, PartialEq, Eq, Clone, Copy)]
-pub(super) enum Unreadable {
+pub(crate) enum Unreadable {
     #[error("a part's header can't be read")]
     Header,
     #[error("a multipart has no boundary")]
@@ -33,7 +33,7 @@ pub(super) enum Unreadable {
 }
 
 /// One part: a multipart or a leaf.
-pub(super) struct Node<'a> {
+pub(crate) struct Node<'a> {
     pub parent: Option<usize>,
     pub children: Vec<usize>,
     pub header: Header<'a>,
@@ -79,7 +79,7 @@ impl Node<'_> {
 }
 
 /// All parts; the first is the message itself.
-pub(super) struct Structure<'a> {
+pub(crate) struct Structure<'a> {
     pub nodes: Vec<Node<'a>>,
 }
 

@@ -16,6 +16,8 @@ use super::{Author, ComposeError, Heading, Letterhead, header};
 pub enum News {
     /// To the reader: an account was made.
     Made,
+    /// To the reader: the administration took the account away.
+    Ended,
     /// To a sender: the reader enrolled a key.
     Enrolled,
     /// To a sender: the reader's key is another one than before.
@@ -54,6 +56,12 @@ impl News {
                 title: "mail-account-made-title",
                 intro: "mail-account-made-intro",
                 next: "mail-account-made-next",
+            },
+            Self::Ended => Keys {
+                subject: "mail-account-ended-subject",
+                title: "mail-account-ended-title",
+                intro: "mail-account-ended-intro",
+                next: "mail-account-ended-next",
             },
             Self::Enrolled => Keys {
                 subject: "mail-account-enrolled-subject",

@@ -23,6 +23,7 @@ pub struct Original<'a> {
 
 triple!(render_undelivered, "mail/undelivered.subject.txt", "mail/undelivered.txt", "mail/undelivered.html");
 triple!(render_stuck, "mail/stuck.subject.txt", "mail/stuck.txt", "mail/stuck.html");
+triple!(render_unsent, "mail/unsent.subject.txt", "mail/unsent.txt", "mail/unsent.html");
 triple!(render_expired, "mail/expired.subject.txt", "mail/expired.txt", "mail/expired.html");
 
 // RFC 5321 4.5.3.1.5 gives a reply line 512 octets; replies of several lines are told in part.
@@ -52,6 +53,19 @@ pub fn expired(
 ) -> Result<Vec<u8>, ComposeError> {
     let words = about(head, original, language);
     let triple = render_expired(&words)?;
+    to_sender(head, original, &words, &triple, message_id, language, now)
+}
+
+/// A message was not sent: the recipient's OpenPGP key stopped being usable after it was accepted.
+pub fn unsent(
+    head: &Letterhead,
+    original: &Original<'_>,
+    message_id: &str,
+    language: Language,
+    now: Time,
+) -> Result<Vec<u8>, ComposeError> {
+    let words = about(head, original, language);
+    let triple = render_unsent(&words)?;
     to_sender(head, original, &words, &triple, message_id, language, now)
 }
 

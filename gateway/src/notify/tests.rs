@@ -541,3 +541,84 @@ fn every_mail_text_is_used_and_every_used_one_exists() {
     let used: std::collections::BTreeSet<&str> = used.iter().map(String::as_str).collect();
     assert_eq!(known, used);
 }
+
+#[test]
+fn to_an_enrolled_reader_a_notification_carries_no_secret() {
+    let (sender, to) = (address("anna.weber@klinik.example"), address("karl@mail.example"));
+    let (page, _) = LINK.split_once('#').unwrap();
+    for language in Language::ALL {
+        for follow_up in [FollowUp::First, FollowUp::Again] {
+            let facts =
+                Notification { language, follow_up, opening: Opening::Account { link: page }, ..first(&sender, &to) };
+            let bytes = notification(&head(), &facts, NOW).unwrap();
+            keep("straight", language, &bytes);
+            let message = well_formed(&bytes);
+            let (text, html) = (text(&message), html(&message));
+            for said in [&text, &html] {
+                assert!(said.contains(page));
+                assert!(!said.contains(&format!("{page}#")));
+                assert!(!said.contains(CODE) && !said.contains("[pickup-code]"));
+                assert!(said.contains("https://letters.klinik.example") && said.contains("+49 30 1234567"));
+            }
+            assert_eq!(html.matches("href=\"https://letters").count(), 2);
+        }
+    }
+}
+
+#[test]
+fn mails_about_keys_name_reader_and_fingerprint() {
+    let fingerprint = "0123456789ABCDEF".repeat(4);
+    let (sender, contact) = (address("anna.weber@klinik.example"), address("postmaster@klinik.example"));
+    let reader = Identity::from_stored("karl@mail.example".to_owned());
+    for (name, news, fingerprint) in [
+        ("account-made", News::Made, fingerprint.as_str()),
+        ("account-enrolled", News::Enrolled, &fingerprint),
+        ("account-changed", News::Changed, &fingerprint),
+        ("account-reset", News::Reset, ""),
+    ] {
+        for language in Language::ALL {
+            let facts = Account {
+                news,
+                to: &sender,
+                reader: &reader,
+                fingerprint,
+                contact: &contact,
+                at: NOW,
+                language,
+                message_id: "k1@mx.klinik.example",
+            };
+            let bytes = account(&head(), &facts, NOW).unwrap();
+            keep(name, language, &bytes);
+            let message = well_formed(&bytes);
+            let (text, html) = (text(&message), html(&message));
+            assert!(!message.subject().unwrap().contains('['));
+            assert!(text.contains("karl@mail.example") && html.contains("karl@mail.example"), "{name}");
+            let shown = "0123 4567 89AB CDEF 0123";
+            assert_eq!(
+                (text.contains(shown), html.contains(shown)),
+                (!fingerprint.is_empty(), !fingerprint.is_empty())
+            );
+            if matches!(news, News::Made | News::Changed) {
+                assert!(text.contains("postmaster@klinik.example"), "{name}");
+            }
+            assert_eq!(field(&message, "Auto-Submitted"), Some("auto-generated"));
+            assert!(!html.contains("<img") && !html.contains("<script"));
+        }
+    }
+}
+
+#[test]
+fn an_answer_says_with_which_key_it_was_signed() {
+    let reader = Identity::from_stored("karl@mail.example".to_owned());
+    let (reply_address, to) = (address("r-1@reply.klinik.example"), address("anna.weber@klinik.example"));
+    for language in Language::ALL {
+        let signed = Assurance::SignedByTheEnrolledKey { enrolled_at: NOW - 86_400 };
+        let facts = Answer { assurance: signed, language, ..reply(&reader, &reply_address, &to) };
+        let bytes = answer(&head(), &facts, NOW).unwrap();
+        keep("answer-signed", language, &bytes);
+        let message = well_formed(&bytes);
+        assert_eq!(field(&message, "X-Sealpost-Assurance"), Some("signed-by-the-enrolled-key"));
+        let date = sealpost_texts::Texts::new(language).date(NOW - 86_400);
+        assert!(text(&message).contains(&date) && text(&message).contains("karl@mail.example"));
+    }
+}

@@ -147,7 +147,7 @@ async fn words_of_strangers_do_not_count() {
     let openpgp = "X-Sealpost-Protect: openpgp\nSubject: x\n\nx\n";
     let private = "Sensitivity: Private\nSubject: x\n\nx\n";
     assert!(matches!(decide(Door::Inside, ANNA, tagged).await, Ok(Decision::Hold { .. })));
-    assert!(matches!(decide(Door::Inside, ANNA, openpgp).await, Err(Rejection::POLICY)));
+    assert!(matches!(decide(Door::Inside, ANNA, openpgp).await, Err(Rejection::NO_KEY)));
     for stranger in ["mallory@evil.example"] {
         assert!(matches!(decide(Door::Inside, stranger, tagged).await, Ok(Decision::Relay { .. })), "{stranger}");
         assert!(matches!(decide(Door::Inside, stranger, openpgp).await, Ok(Decision::Relay { .. })), "{stranger}");
@@ -157,7 +157,7 @@ async fn words_of_strangers_do_not_count() {
     }
     // Nobody's mail may ask for protection; there is nobody to answer to, so it is refused and never plain.
     assert!(matches!(decide(Door::Inside, "", tagged).await, Err(Rejection::HOLD_NEEDS_SENDER)));
-    assert!(matches!(decide(Door::Inside, "", openpgp).await, Err(Rejection::POLICY)));
+    assert!(matches!(decide(Door::Inside, "", openpgp).await, Err(Rejection::NO_KEY)));
     assert!(matches!(decide(Door::Returns, ANNA, tagged).await, Ok(Decision::Relay { .. })));
 
     // "no" is heard from inside only

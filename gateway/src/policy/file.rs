@@ -14,7 +14,13 @@ const ROOT: &[&str] = &["rule", "default"];
 const RULE: &[&str] = &["name", "when", "then"];
 const DEFAULT: &[&str] = &["then"];
 const WHEN: &[&str] = &["subject-tag", "sensitivity", "protect", "from", "to"];
-const ACTIONS: &[(&str, Action)] = &[("relay", Action::Relay), ("hold", Action::Hold), ("refuse", Action::Refuse)];
+const ACTIONS: &[(&str, Action)] = &[
+    ("relay", Action::Relay),
+    ("openpgp", Action::OpenPgp),
+    ("best", Action::Best),
+    ("hold", Action::Hold),
+    ("refuse", Action::Refuse),
+];
 
 /// What is wrong with a policy file.
 #[derive(Debug, thiserror::Error, PartialEq, Eq)]
@@ -86,7 +92,8 @@ pub(super) fn read(text: &str) -> Result<Policy, PolicyError> {
 
 fn check_order(rules: &[(Rule, usize)], rule: &Rule, line: usize) -> Result<(), PolicyError> {
     let name = || rule.name.clone();
-    if [names::DEFAULT, names::MARKED, names::NO_OPENPGP].contains(&rule.name.as_str()) {
+    let taken = [names::DEFAULT, names::MARKED, names::NO_OPENPGP, names::ALREADY_ENCRYPTED, names::INSIDE];
+    if taken.contains(&rule.name.as_str()) {
         return Err(PolicyError::Reserved { line, name: name() });
     }
     if let Some((_, first)) = rules.iter().find(|(other, _)| other.name == rule.name) {
@@ -181,7 +188,7 @@ impl Reader<'_> {
 
     fn action(&self, table: &Table<'_>, line: usize) -> Result<Action, PolicyError> {
         let value = get(table, "then").ok_or(PolicyError::Missing { line, key: "then" })?;
-        let text = self.text(value, "then", "\"relay\", \"hold\" or \"refuse\"")?;
+        let text = self.text(value, "then", "\"relay\", \"openpgp\", \"best\", \"hold\" or \"refuse\"")?;
         self.one_of(value, "then", text, ACTIONS)
     }
 

@@ -28,6 +28,8 @@ fn judged(policy: &Policy, header: &str, from: &str, to: &str) -> String {
             assert_eq!(clearance.rule(), judgement.rule);
             "relay"
         }
+        Treatment::OpenPgp => "openpgp",
+        Treatment::Best => "best",
         Treatment::Hold => "hold",
         Treatment::Reject => "refuse",
     };
@@ -43,25 +45,26 @@ fn built_in_policy() {
     for (header, expected) in [
         ("Subject: lunch", "relay | default"),
         ("X: no subject", "relay | default"),
-        ("Subject: [Secure] Lab", "hold | subject-tag | subject-tag \"[secure]\""),
-        ("Subject: Re: Lab =?utf-8?Q?[CONFIDENTIAL]?=", "hold | subject-tag | subject-tag \"[confidential]\""),
-        ("Subject: one\nSubject: [encrypt] two", "hold | subject-tag | subject-tag \"[encrypt]\""),
-        ("Sensitivity: Company-Confidential", "hold | sensitivity | sensitivity \"company-confidential\""),
-        ("SENSITIVITY : private (really)", "hold | sensitivity | sensitivity \"private\""),
+        ("Subject: [Secure] Lab", "best | subject-tag | subject-tag \"[secure]\""),
+        ("Subject: Re: Lab =?utf-8?Q?[CONFIDENTIAL]?=", "best | subject-tag | subject-tag \"[confidential]\""),
+        ("Subject: one\nSubject: [encrypt] two", "best | subject-tag | subject-tag \"[encrypt]\""),
+        ("Sensitivity: Company-Confidential", "best | sensitivity | sensitivity \"company-confidential\""),
+        ("SENSITIVITY : private (really)", "best | sensitivity | sensitivity \"private\""),
         ("Sensitivity: Normal", "relay | default"),
         ("Sensitivity: Personal", "relay | default"),
-        ("Sensitivity: Personal\nSensitivity: Private", "hold | sensitivity | sensitivity \"private\""),
-        ("X-Sealpost-Protect: yes", "hold | protect | protect \"yes\""),
-        ("x-sealpost-PROTECT:\n PORTAL", "hold | protect | protect \"portal\""),
-        ("X-Sealpost-Protect: ja bitte", "hold | protect | protect \"yes\""),
-        ("X-Sealpost-Protect:", "hold | protect | protect \"yes\""),
-        ("X-Sealpost-Protect: openpgp", "refuse | no-openpgp | protect \"openpgp\""),
-        ("X-Sealpost-Protect: yes\nX-Sealpost-Protect: openpgp", "refuse | no-openpgp | protect \"openpgp\""),
-        ("X-Sealpost-Protect: openpgp\nSubject: [secure]", "refuse | no-openpgp | protect \"openpgp\""),
+        ("Sensitivity: Personal\nSensitivity: Private", "best | sensitivity | sensitivity \"private\""),
+        ("X-Sealpost-Protect: yes", "best | protect | protect \"yes\""),
+        ("x-sealpost-PROTECT:\n PORTAL", "hold | portal | protect \"portal\""),
+        ("X-Sealpost-Protect: ja bitte", "best | protect | protect \"yes\""),
+        ("X-Sealpost-Protect:", "best | protect | protect \"yes\""),
+        ("X-Sealpost-Protect: openpgp", "openpgp | openpgp | protect \"openpgp\""),
+        ("X-Sealpost-Protect: yes\nX-Sealpost-Protect: openpgp", "openpgp | openpgp | protect \"openpgp\""),
+        ("X-Sealpost-Protect: openpgp\nSubject: [secure]", "openpgp | openpgp | protect \"openpgp\""),
+        ("X-Sealpost-Protect: portal\nSubject: [secure]", "hold | portal | protect \"portal\""),
         ("X-Sealpost-Protect: no", "relay | default"),
-        ("X-Sealpost-Protect: no\nSubject: [secure] x", "hold | subject-tag | subject-tag \"[secure]\""),
-        ("X-Sealpost-Protect: no, yes", "hold | protect | protect \"yes\""),
-        ("X-Sealpost-Protect: no\nX-Sealpost-Protect: yes", "hold | protect | protect \"yes\""),
+        ("X-Sealpost-Protect: no\nSubject: [secure] x", "best | subject-tag | subject-tag \"[secure]\""),
+        ("X-Sealpost-Protect: no, yes", "best | protect | protect \"yes\""),
+        ("X-Sealpost-Protect: no\nX-Sealpost-Protect: yes", "best | protect | protect \"yes\""),
     ] {
         assert_eq!(judged(&policy, header, "a@x.example", "b@y.example"), expected, "{header}");
     }
@@ -95,7 +98,7 @@ fn written_policy() {
     for (header, from, to, expected) in [
         ("Subject: x", "a@x.example", "b@y.example", "relay | default"),
         // The policy has no rule for it, and the message asks for protection: not in the clear.
-        ("Subject: [secure]", "a@x.example", "b@y.example", "hold | marked | subject-tag \"[secure]\""),
+        ("Subject: [secure]", "a@x.example", "b@y.example", "best | marked | subject-tag \"[secure]\""),
         (
             "X-Sealpost-Protect: no",
             "a@trusted.example",
@@ -108,6 +111,7 @@ fn written_policy() {
             "b@patients.example",
             "hold | patients | to \"@patients.example\"",
         ),
+        ("X-Sealpost-Protect: portal", "a@x.example", "b@y.example", "hold | marked | protect \"portal\""),
         ("X-Sealpost-Protect: no", "a@x.example", "b@patients.example", "hold | patients | to \"@patients.example\""),
         (
             "Subject: [secure]",
@@ -125,7 +129,7 @@ fn written_policy() {
             "Subject: [confidential]",
             "a@x.example",
             "b@a.rival.example",
-            "hold | marked | subject-tag \"[confidential]\"",
+            "best | marked | subject-tag \"[confidential]\"",
         ),
         ("Subject: x", "", "b@patients.example", "relay | notices | from \"<>\""),
         ("X-Sealpost-Protect: openpgp", "", "b@patients.example", "refuse | no-openpgp | protect \"openpgp\""),
@@ -153,6 +157,34 @@ fn openpgp_may_be_held_by_a_rule_that_names_it() {
     let judged = |to: &str| judged(&policy, "X-Sealpost-Protect: openpgp", "a@x.example", to);
     assert_eq!(judged("b@y.example"), "hold | openpgp to the portal | protect \"openpgp\"; to \"@y.example\"");
     assert_eq!(judged("b@z.example"), "refuse | no-openpgp | protect \"openpgp\"");
+}
+
+#[test]
+fn no_wish_and_no_mark_ever_comes_to_relay_by_itself() {
+    // Every pair of marks, against policies whose rules do everything but name the marks.
+    let marks = [
+        "Subject: [secure] x",
+        "Sensitivity: Private",
+        "X-Sealpost-Protect: yes",
+        "X-Sealpost-Protect: portal",
+        "X-Sealpost-Protect: openpgp",
+        "X-Sealpost-Protect: no",
+        "X: y",
+    ];
+    for then in ["relay", "openpgp", "best", "hold", "refuse"] {
+        let text = format!(
+            "[[rule]]\nname = \"a\"\nwhen = {{ to = [\"@other.example\"] }}\nthen = \"{then}\"\n[default]\nthen = \"{then}\"\n"
+        );
+        let policy = Policy::from_toml(&text).unwrap();
+        for (one, two) in marks.iter().flat_map(|one| marks.iter().map(move |two| (one, two))) {
+            let judged = judged(&policy, &format!("{one}\n{two}"), "a@x.example", "b@y.example");
+            let asks = [one, two].iter().any(|mark| !["X-Sealpost-Protect: no", "X: y"].contains(*mark));
+            assert!(!(asks && judged.starts_with("relay")), "{one}, {two}: {judged}");
+            if [one, two].iter().any(|mark| mark.ends_with("openpgp")) {
+                assert!(judged.starts_with("refuse | no-openpgp"), "{one}, {two}: {judged}");
+            }
+        }
+    }
 }
 
 #[test]

@@ -128,7 +128,9 @@ impl Queue {
                     .bind(&claim.token)
                     .execute(&mut **tx)
                     .await?,
-                    Kind::Relayed | Kind::Notification | Kind::Code | Kind::Report => delete(tx, row, claim).await?,
+                    Kind::Relayed | Kind::Encrypted | Kind::Notification | Kind::Code | Kind::Report => {
+                        delete(tx, row, claim).await?
+                    }
                 }
             }
         };
@@ -155,7 +157,7 @@ impl Queue {
             now,
         };
         let (recipient, bytes) = match (claim.kind, claim.reverse_path.address()) {
-            (Kind::Relayed, Some(sender)) => {
+            (Kind::Relayed | Kind::Encrypted, Some(sender)) => {
                 (sender.clone(), aftermath.reporter.bounce(&report, sender, aftermath.original))
             }
             (Kind::Answer, _) => {
@@ -168,7 +170,7 @@ impl Queue {
                 }
                 return Ok(false);
             }
-            (Kind::Relayed, None) | (Kind::Code | Kind::Report, _) => return Ok(false),
+            (Kind::Relayed | Kind::Encrypted, None) | (Kind::Code | Kind::Report, _) => return Ok(false),
         };
         let bytes = match bytes {
             Ok(bytes) => bytes,

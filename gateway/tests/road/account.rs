@@ -105,6 +105,8 @@ pub struct Enrolment {
 impl Enrolment {
     /// As the browser of `reader` makes it, which has the letters `letters` open.
     pub async fn new(road: &Road, reader: &Reader, key: &Key, letters: &[&Reader]) -> Self {
+        // How often an address may register isn't what is tried here.
+        sqlx::query("delete from tries").execute(road.stores.own.writer()).await.unwrap();
         let purpose = Registration::Enrol(reader.pickup);
         let answer = road.ask(&Errand::Register { purpose, request: Bytes(element()) }).await;
         let Answer::Register { account, .. } = answer else { panic!("{answer:?}") };

@@ -32,7 +32,8 @@ pub const SENDER: &str = "weber@klinik.example";
 /// Longer than anything takes here: what isn't done by then never will be.
 const PATIENCE: Duration = Duration::from_secs(60);
 
-/// Marked mail is held for everybody but the press, which must not get any, and the archive, which gets it as it is.
+/// Marked mail is held for everybody but the press, which must not get any, the archive, which gets it as it is, and friends,
+/// who get it encrypted where they have a key. The tax adviser gets everything encrypted or not at all.
 const POLICY: &str = r#"
 [[rule]]
 name = "press"
@@ -43,6 +44,21 @@ then = "refuse"
 name = "archive"
 when = { subject-tag = true, to = ["@archive.example"] }
 then = "relay"
+
+[[rule]]
+name = "tax adviser"
+when = { to = ["@steuer.example"] }
+then = "openpgp"
+
+[[rule]]
+name = "friends"
+when = { subject-tag = true, to = ["@friends.example"] }
+then = "best"
+
+[[rule]]
+name = "wish"
+when = { protect = ["openpgp"] }
+then = "openpgp"
 
 [[rule]]
 name = "hold what is marked"
@@ -245,6 +261,26 @@ impl Road {
     pub async fn ask_as(&self, errand_id: ErrandId, errand: &Errand) -> Answer {
         errands::ask(&self.stores.vault, errand_id, errand, self.now()).await.unwrap();
         self.answered(errand_id).await
+    }
+
+    /// Many at once, as the gateway finds them when it comes back.
+    pub async fn ask_all(&self, asked: &[Errand]) -> Vec<Answer> {
+        let mut ids = Vec::with_capacity(asked.len());
+        for errand in asked {
+            let errand_id = ErrandId::random().unwrap();
+            errands::ask(&self.stores.vault, errand_id, errand, self.now()).await.unwrap();
+            ids.push(errand_id);
+        }
+        let stop = CancellationToken::new();
+        let bell = Listener::bind(&self.stores.vault, self.directory.path(), bell::Door::Gateway);
+        let office = tokio::spawn(self.gateway.clone().answer_errands(bell, stop.clone()));
+        let mut answers = Vec::with_capacity(asked.len());
+        for errand_id in ids {
+            answers.push(until(async || errands::answer(&self.stores.vault, errand_id).await.unwrap()).await);
+        }
+        stop.cancel();
+        office.await.unwrap();
+        answers
     }
 
     /// The gateway died after its own commit: the answer was never written. It is asked again.

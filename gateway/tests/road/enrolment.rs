@@ -8,7 +8,7 @@ use sealpost_vault::id::{AccountId, ErrandId, PickupId};
 use sequoia_openpgp::crypto::SessionKey;
 
 use crate::account::{Enrolled, Enrolment, Key, account_file, element, has_link_way};
-use crate::bench::{LIFETIME, Road, SENDER, marked};
+use crate::bench::{LIFETIME, Road, SENDER, address, marked};
 
 const ANNA: &str = "anna@home.example";
 
@@ -450,4 +450,50 @@ pub async fn from_the_pin_on_only_signatures_count(road: Road) {
     again.mac = again.said_by(&road, &anna, &stranger.key.fingerprint());
     assert_eq!(road.ask(&again.errand()).await, Answer::Conflict);
     assert_eq!(road.ask(&rewrap).await, Answer::Done);
+}
+
+pub async fn after_a_reset_an_old_enrolment_cannot_be_played_again(road: Road) {
+    let anna = road.letter_to(ANNA).await;
+    let key = Key::new(ANNA);
+    let old = Enrolment::new(&road, &anna, &key, &[&anna]).await;
+    assert_eq!(road.ask(&old.errand()).await, Answer::Enrolled { account: old.account });
+    let was = Enrolled { account: old.account, key, address: ANNA.to_owned() };
+    road.gateway.reset_account(&address(ANNA)).await.unwrap();
+    road.deliver().await;
+    assert_eq!((road.vault_rows("accounts").await, road.vault_rows("account_keys").await), (0, 0));
+
+    // The same errand; and with the registration put back, as if it had just been given out.
+    assert_eq!(road.ask(&old.errand()).await, Answer::Refused);
+    sqlx::query("insert into registrations (account_id, reader, pickup_id, begun_at) values ($1, $2, $3, $4)")
+        .bind(old.account.to_string())
+        .bind(ANNA)
+        .bind(anna.pickup.to_string())
+        .bind(road.now())
+        .execute(road.stores.own.writer())
+        .await
+        .unwrap();
+    assert_eq!(road.ask(&old.errand()).await, Answer::Refused);
+    // What the old key says counts no more, and the old voice doesn't come back.
+    road.ask(&was.receipt(&road, anna.pickup).await).await;
+    road.ask(&anna.receipt(&road)).await;
+    assert_eq!(road.pickup(anna.pickup).await.state, State::Notified);
+    assert!(has_link_way(&road, anna.pickup).await);
+    assert_eq!(road.vault_rows("accounts").await, 0);
+
+    // The next letter goes by link; with it the reader enrols anew, and those who write are told that the key is another one.
+    let next = road.letter_to(ANNA).await;
+    assert_eq!(road.pickup(next.pickup).await.way, Way::Link);
+    let key = Key::new(ANNA);
+    let new = Enrolment::new(&road, &next, &key, &[&next, &anna]).await;
+    assert_eq!(road.ask(&new.errand()).await, Answer::Enrolled { account: new.account });
+    let mails = road.deliver().await;
+    let told = mails.iter().find(|mail| mail.recipients == [SENDER.to_owned()]).unwrap();
+    assert_eq!(told.header("Subject"), format!("The key of {ANNA} has changed"));
+    let row = accounts::account(&road.stores.vault, new.account).await.unwrap().unwrap();
+    assert_eq!(row.counter, 3);
+    let is = Enrolled { account: new.account, key, address: ANNA.to_owned() };
+    assert!(is.opens(&road, next.pickup).await.is_some() && is.opens(&road, anna.pickup).await.is_some());
+    road.ask(&was.receipt(&road, next.pickup).await).await;
+    assert!(has_link_way(&road, next.pickup).await);
+    assert_eq!(road.ask(&old.errand()).await, Answer::Conflict);
 }

@@ -98,9 +98,15 @@ mail-expired-title = Ihre Nachricht wurde nicht geöffnet
 mail-expired-intro = Sie haben am { $date } an { $recipient } geschrieben. Ihre Nachricht wurde nicht rechtzeitig geöffnet: Sie ist abgelaufen und wurde im Portal vernichtet.
 mail-expired-next = Wenn sie noch wichtig ist, senden Sie sie noch einmal oder erreichen Sie den Empfänger auf anderem Weg.
 
+mail-unsent-subject = Nicht gesendet: Ihre geschützte Nachricht an { $recipient }
+mail-unsent-title = Ihre Nachricht wurde nicht gesendet
+mail-unsent-intro = Sie haben am { $date } an { $recipient } geschrieben. Ihre Nachricht muss für den OpenPGP-Schlüssel des Empfängers verschlüsselt werden. Der Schlüssel war brauchbar, als die Nachricht angenommen wurde, und war es nicht mehr, als sie verschlüsselt werden sollte: Er ist abgelaufen, wurde widerrufen oder entfernt. Die Nachricht wurde nicht gesendet, auch nicht unverschlüsselt.
+mail-unsent-next = Bitten Sie Ihre Administration um einen neuen Schlüssel des Empfängers oder senden Sie die Nachricht auf anderem Weg.
+
 mail-straight-intro = { $sender } hat Ihnen geschrieben. Die Nachricht ist vertraulich und steht deshalb nicht in dieser E-Mail: Sie öffnen sie in Ihrem Konto im Portal von { $organisation }.
 mail-straight-button = Anmelden und Nachricht öffnen
 mail-straight-link-title = Melden Sie sich an und öffnen Sie die Nachricht:
+mail-straight-full = Funktioniert die Schaltfläche nicht, kopieren Sie den ganzen Link in die Adresszeile Ihres Browsers:
 mail-straight-forgotten = Sie brauchen die Passphrase Ihres Kontos. Haben Sie sie vergessen, halten Sie Ihren Wiederherstellungscode bereit: Das Portal zeigt Ihnen den Weg zurück.
 mail-straight-call = Rufen Sie { $organisation } im Zweifel unter der Nummer an, die Sie schon kennen, aus einem Brief oder von einem früheren Besuch. Niemand dort wird Sie nach Ihrer Passphrase fragen.
 
@@ -109,6 +115,11 @@ mail-account-made-subject = Ihr Konto im Portal von { $organisation }
 mail-account-made-title = Sie haben jetzt ein Konto
 mail-account-made-intro = Am { $date } wurde für { $reader } im Portal von { $organisation } ein Konto angelegt, mit einem eigenen Schlüssel. Von jetzt an werden Nachrichten an Sie so versiegelt, dass nur dieses Konto sie öffnet.
 mail-account-made-next = Waren Sie das nicht, hat jemand anderes Zugang zu Ihrem Postfach. Rufen Sie { $organisation } unter der Nummer an, die Sie schon kennen, oder schreiben Sie an { $contact }: Das Konto kann zurückgesetzt werden.
+mail-account-ended-subject = Ihr Konto auf dem Portal von { $organisation } wurde zurückgesetzt
+mail-account-ended-title = Ihr Konto wurde zurückgesetzt
+mail-account-ended-intro = Am { $date } hat die Administration von { $organisation } das Konto von { $reader } zurückgesetzt. Was nur für seinen Schlüssel versiegelt war, lässt sich nicht mehr öffnen; neue Nachrichten kommen wieder mit einem Link.
+mail-account-ended-next = Mit der nächsten Nachricht können Sie ein neues Konto anlegen. Wenn Sie darum nicht gebeten haben, rufen Sie { $organisation } unter der Nummer an, die Sie schon kennen, oder schreiben Sie an { $contact }.
+
 mail-account-enrolled-subject = { $reader } hat jetzt ein Konto
 mail-account-enrolled-title = Ihr Empfänger hat jetzt ein Konto
 mail-account-enrolled-intro = { $reader }, dem Sie geschrieben haben, hat am { $date } im Portal von { $organisation } ein Konto angelegt, mit einem eigenen Schlüssel. Von jetzt an werden Ihre Nachrichten an diesen Empfänger für diesen Schlüssel versiegelt.

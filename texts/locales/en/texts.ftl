@@ -98,9 +98,15 @@ mail-expired-title = Your message was not opened
 mail-expired-intro = You wrote to { $recipient } on { $date }. Your message was not opened in time: it expired and was destroyed in the portal.
 mail-expired-next = If it still matters, send it again or reach the recipient in another way.
 
+mail-unsent-subject = Not sent: your protected message to { $recipient }
+mail-unsent-title = Your message was not sent
+mail-unsent-intro = You wrote to { $recipient } on { $date }. Your message has to be encrypted to the recipient’s OpenPGP key. The key was usable when the message was accepted and no longer was when it should have been encrypted: it expired, was revoked or was removed. The message was not sent, not in the clear either.
+mail-unsent-next = Ask your administrator for a new key of the recipient, or send the message another way.
+
 mail-straight-intro = { $sender } has written to you. The message is confidential, so it isn’t in this mail: you open it in your account on the portal of { $organisation }.
 mail-straight-button = Sign in and open the message
 mail-straight-link-title = Sign in and open the message:
+mail-straight-full = If the button doesn’t work, copy the whole link into your browser’s address bar:
 mail-straight-forgotten = You need the passphrase of your account. If you have forgotten it, keep your recovery code ready: the portal shows you the way back.
 mail-straight-call = If in doubt, call { $organisation } at the number that you already know, from a letter or an earlier visit. Nobody there will ask you for your passphrase.
 
@@ -109,6 +115,11 @@ mail-account-made-subject = Your account on the portal of { $organisation }
 mail-account-made-title = You have an account now
 mail-account-made-intro = On { $date } an account was made for { $reader } on the portal of { $organisation }, with a key of its own. From now on, messages to you are sealed so that only this account opens them.
 mail-account-made-next = If it wasn’t you, somebody else has access to your mailbox. Call { $organisation } at the number that you already know, or write to { $contact }: the account can be reset.
+mail-account-ended-subject = Your account on the portal of { $organisation } was reset
+mail-account-ended-title = Your account was reset
+mail-account-ended-intro = On { $date } the administration of { $organisation } reset the account of { $reader }. What was sealed to its key alone can’t be opened any more; new messages come with a link again.
+mail-account-ended-next = With the next message you can make another account. If you didn’t ask for this, call { $organisation } at the number that you already know, or write to { $contact }.
+
 mail-account-enrolled-subject = { $reader } has an account now
 mail-account-enrolled-title = Your recipient has an account now
 mail-account-enrolled-intro = { $reader }, to whom you wrote, made an account on the portal of { $organisation } on { $date }, with a key of its own. From now on, your messages to this recipient are sealed to that key.

@@ -141,7 +141,8 @@ fn revoked_user_id(cert: Cert, user_id: &str, moment: Time) -> Cert {
 #[test]
 fn alive() {
     use Requirement::{Alive, SelfSigned};
-    let expiring = made(builder(ANNA).set_validity_period(days(365)).add_transport_encryption_subkey());
+    let mail = KeyFlags::empty().set_transport_encryption();
+    let expiring = made(builder(ANNA).set_validity_period(days(365)).add_subkey(mail, days(3650), None));
     check(&expiring, NOW - 1, Ok(()));
     check(&expiring, NOW, Err((Alive, "expired on 2026-09-21")));
     check(&expiring, NOW + YEAR, Err((Alive, "expired on 2026-09-21")));
@@ -149,14 +150,14 @@ fn alive() {
     let quarter = 15 * 60;
     check(&expiring, NOW - YEAR - quarter, Ok(()));
     check(&expiring, NOW - YEAR - quarter - 1, Err((SelfSigned, "dated 2025-09-21, which is in the future")));
-    // Prolonged: the newest signature counts, and an expiry that it takes back.
-    let later = expiring.set_expiration_time(
-        &sequoia_openpgp::policy::StandardPolicy::new(),
-        at(NOW - DAY),
-        &mut signer(&expiring),
-        Some(at(NOW + YEAR)),
-    );
-    let prolonged = with(expiring.clone(), later.unwrap().into_iter().map(Packet::from).collect());
+    // Prolonged: the newest signature counts.
+    let later = SignatureBuilder::new(SignatureType::PositiveCertification)
+        .set_signature_creation_time(at(NOW - DAY))
+        .unwrap()
+        .set_key_validity_period(days(730))
+        .unwrap();
+    let later = UserID::from(ANNA).bind(&mut signer(&expiring), &expiring, later).unwrap();
+    let prolonged = with(expiring.clone(), vec![later.into()]);
     check(&prolonged, NOW + DAY, Ok(()));
     check(&prolonged, NOW + YEAR + DAY, Err((Alive, "expired on")));
 }
@@ -264,7 +265,7 @@ fn weak_algorithms() {
     // All of it with SHA-1, as keys from before 2010 are.
     check(&by_hand(2048, HashAlgorithm::SHA1), NOW, Err((SelfSigned, "the owner's signature was made with SHA1")));
     check(&by_hand(2048, HashAlgorithm::SHA256), NOW, Ok(()));
-    check(&by_hand(1024, HashAlgorithm::SHA256), NOW, Err((SelfSigned, "RSA (Encrypt or Sign) with 1024 bits")));
+    check(&by_hand(1024, HashAlgorithm::SHA256), NOW, Err((SelfSigned, "RSA with 1024 bits")));
 }
 
 /// A single RSA key that certifies and encrypts.

@@ -171,3 +171,33 @@ fn no_prefix_and_no_random_bytes_pass() {
         assert!(key_packet_by_password(&bytes).is_err());
     }
 }
+
+#[test]
+fn account_files() {
+    use ShapeError::*;
+    let (way, data) = ([&[0xc3, 76], skesk().as_slice()].concat(), packet(18, &seipd(2, 9, 3, 12, 4200)));
+    assert_eq!(key_packet_by_password(&way), Ok(()));
+    let mut laborious = way.clone();
+    laborious[2 + 15] = 96;
+    let file = |ways: usize| [way.repeat(ways), data.clone()].concat();
+    for (name, bytes, expected) in [
+        ("one way", file(1), Ok(())),
+        ("eight ways", file(8), Ok(())),
+        ("nine ways", file(9), Err(Kind)),
+        ("no way", file(0), Err(Length)),
+        ("nothing", vec![], Err(Truncated)),
+        ("ways to nothing", way.repeat(2), Err(Truncated)),
+        ("something behind it", [file(2), vec![0]].concat(), Err(Trailing)),
+        ("a way behind it", [file(2), way.clone()].concat(), Err(Trailing)),
+        ("two contents", [file(2), packet(18, &seipd(2, 9, 3, 12, 1000))].concat(), Err(Trailing)),
+        ("a way that takes a while", [laborious, data.clone()].concat(), Err(Algorithm)),
+        ("a key packet to a certificate", [packet(1, &[6; 100]), data.clone()].concat(), Err(Kind)),
+        ("padding in front", [packet(21, &[6; 100]), file(1)].concat(), Err(Kind)),
+        ("another cipher", [way.clone(), packet(18, &seipd(2, 7, 3, 12, 4200))].concat(), Err(Algorithm)),
+        ("SEIPD version 1", [way.clone(), packet(18, &seipd(1, 9, 3, 12, 4200))].concat(), Err(Version)),
+        ("cut", file(2)[..4000].to_vec(), Err(Truncated)),
+        ("too long", [way.clone(), packet(18, &seipd(2, 9, 3, 12, 8192))].concat(), Err(Length)),
+    ] {
+        assert_eq!(account_file(&bytes), expected, "{name}");
+    }
+}

@@ -1,7 +1,8 @@
 // A signed-in tab: which account it has open, when that ends by idling, and how one sign-out ends it everywhere.
 
-import { Account } from './account.js';
+import { Account, type AccountAnswer } from './account.js';
 import { fetchAccount, postSignOut } from './account-api.js';
+import { crockford } from './bytes.js';
 import { language } from './texts.js';
 import { forgetEverything, forgetUnlocked, isUnlocked, recallUnlocked, touch } from './unlocked.js';
 
@@ -13,11 +14,12 @@ const LOOK_EVERY = 30_000;
 const GRAIN = 15_000;
 
 /** The account of this tab; `undefined` where there is none, or the server's session has ended. */
-export async function ownAccount(): Promise<{ account: Account; answer: Awaited<ReturnType<typeof fetchAccount>> & object } | undefined> {
+export async function ownAccount(): Promise<{ account: Account; answer: AccountAnswer } | undefined> {
   const content = await recallUnlocked();
   if (content === undefined) return undefined;
   const answer = await fetchAccount();
-  if (answer !== undefined) return { account: await Account.open(content, answer), answer };
+  // Another tab may have signed in as somebody else.
+  if (answer?.account === crockford(content.account)) return { account: await Account.open(content, answer), answer };
   forgetUnlocked();
   return undefined;
 }

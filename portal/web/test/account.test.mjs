@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { randomBytes } from 'node:crypto';
 import { beforeEach, test } from 'node:test';
-import { Account, fingerprintGroups, unlockAccount } from '../dist/account.js';
+import { fingerprintGroups } from '../dist/account.js';
 import { DoesNotUnlock, makeAccountFile, unlockAccountFile } from '../dist/account-file.js';
 import * as api from '../dist/account-api.js';
 import { NotAvailable, SignInFirst, askCode, fetchPickup, prove } from '../dist/api.js';
@@ -14,6 +14,8 @@ import { Opaque } from '../dist/opaque.js';
 import { openPlain, openSigned } from '../dist/openpgp.js';
 import { OwnKey } from '../dist/own-key.js';
 import { sealReply } from '../dist/reply.js';
+import { ownAccount } from '../dist/signed-in.js';
+import { isUnlocked, keepUnlocked } from '../dist/unlocked.js';
 import { changeWays, recoverAccount, signIn } from '../dist/ways-in.js';
 import { CODE, Portal } from './portal.mjs';
 import { b64, bytes, ctx, organisation, sha256 } from './gateway.mjs';
@@ -24,7 +26,7 @@ const PASSPHRASE = 'vier Äpfel rollen langsam';
 /** The worker, in this thread. */
 class Here extends Opaque {
   run(step) {
-    return run(step).catch((cause) => { throw cause; });
+    return run(step);
   }
 }
 
@@ -262,6 +264,23 @@ test('a vouch that is not the organisation’s, or says something else, is no vo
   for (const change of [{ counter: 2 }, { vouchedAt: 5 }, { vouch: b64(foreign) }, { vouch: '' }, { vouch: 'AAAA' }, { counter: -1 }]) {
     assert.equal(await account.isVouchedFor({ ...answer, ...change }), false, JSON.stringify(change));
   }
+});
+
+test('a tab whose key is of another account than the session asks for the passphrase again', async () => {
+  const { portal, unlocked } = await enrolled();
+  keepUnlocked(unlocked.file.content);
+  assert.equal((await ownAccount()).account.reader, READER);
+  const honest = portal.hostile;
+  portal.hostile = (route, json) => (route === 'account' ? { ...json, account: crockford(new Uint8Array(16)) } : json);
+  assert.equal(await ownAccount(), undefined);
+  assert.equal(isUnlocked(), false);
+  portal.hostile = honest;
+  keepUnlocked(unlocked.file.content);
+  portal.hostile = (route, json) => (route === 'account' ? { ...json, fingerprint: '00' } : json);
+  await assert.rejects(ownAccount(), Tampered);
+  browser(portal, 'a session that ended');
+  assert.equal(await ownAccount(), undefined);
+  assert.equal(isUnlocked(), false);
 });
 
 test('a reply of an enrolled reader: signed by their key, readable by them', async () => {

@@ -1,8 +1,8 @@
 //! Makes the test vectors of SEALING.md: `cargo run -p sealpost-gateway --example make-vectors -- tests/vectors`.
 //!
-//! Everything in them is random, so they are made once and kept; a second run needs an empty directory. Those that are kept
-//! have their keyring in the first, unencrypted format, so that everybody can read it; a new run writes the present one. What is derived
-//! here is derived by hand, not by the code that the vectors test.
+//! Everything in them is random, so they are made once and kept; a second run needs an empty directory. What is derived
+//! here is derived by hand, not by the code that the vectors test. Those that are kept have their keyring in the first,
+//! unencrypted format, which everybody can read; a new run writes the present one.
 //!
 //! Security: the keys in the vectors are published. They protect nothing.
 #![allow(

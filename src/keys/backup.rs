@@ -36,7 +36,7 @@ pub async fn write(configuration: &Configuration, file: &Path, passphrase: &pass
         // A backup of keys that this store would refuse helps nobody.
         keyring.take_up(store, now).await?;
     }
-    let locked = keyring.backup(&passphrase.new("the backup")?, now)?;
+    let locked = keyring.backup(&passphrase.chosen("the backup")?, now)?;
     write_new(file, &locked)?;
     if let Some(store) = &store {
         let mut transaction = store.begin().await?;

@@ -31,7 +31,7 @@ impl Source {
     }
 
     /// For a new file: twice.
-    pub fn new(&self, of: &str) -> Result<Passphrase, Failure> {
+    pub fn chosen(&self, of: &str) -> Result<Passphrase, Failure> {
         let Some(path) = &self.passphrase_file else {
             let first = typed(&format!("New passphrase for {of}, at least 12 characters: "))?;
             let again = typed("Again: ")?;

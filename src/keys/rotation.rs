@@ -76,7 +76,7 @@ pub async fn detach_primary(
     if !change.keyring().has_primary() {
         return Err(Failure::usage("the organisation's primary key was taken out before"));
     }
-    let locked = change.take_primary_out(&passphrase.new("the primary key")?)?;
+    let locked = change.take_primary_out(&passphrase.chosen("the primary key")?)?;
     // It lies on stable storage before it goes here.
     backup::write_new(file, &locked)?;
     let keyring = change.commit()?;

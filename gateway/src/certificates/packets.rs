@@ -147,8 +147,12 @@ fn subpackets_claim(rest: &[u8], length_octets: usize, fingerprint: &[u8], depth
                     let (version, inner) = value.split_first()?;
                     match version {
                         3 => {}
-                        4 => drop(subpackets_claim(inner, 2, fingerprint, Depth::Embedded)?),
-                        6 => drop(subpackets_claim(inner, 4, fingerprint, Depth::Embedded)?),
+                        4 => {
+                            subpackets_claim(inner, 2, fingerprint, Depth::Embedded)?;
+                        }
+                        6 => {
+                            subpackets_claim(inner, 4, fingerprint, Depth::Embedded)?;
+                        }
                         _ => return None,
                     }
                 }

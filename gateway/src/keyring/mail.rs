@@ -8,7 +8,6 @@
 use sealpost_vault::Time;
 use sequoia_openpgp::cert::Cert;
 use sequoia_openpgp::crypto::KeyPair;
-use sequoia_openpgp::serialize::SerializeInto;
 use zeroize::Zeroizing;
 
 use super::KeyringError;
@@ -52,8 +51,9 @@ impl MailKey {
     }
 
     /// Binary, without secrets.
+    #[cfg(test)]
     pub(crate) fn certificate(&self) -> Vec<u8> {
-        self.public.to_vec().unwrap_or_default()
+        sequoia_openpgp::serialize::SerializeInto::to_vec(&self.public).unwrap_or_default()
     }
 
     /// Without secrets.

@@ -237,7 +237,9 @@ fn master_keys_come_from_where_the_configuration_says() {
     let written = fs::read_to_string(&file).unwrap();
     assert_eq!(written.trim_end().len(), 48);
     for (n, damaged) in
-        [written[1..].to_owned(), written.replace('\n', "A"), "A".repeat(48), "\u{fffd}".into()].iter().enumerate()
+        [written.chars().skip(1).collect(), written.replace('\n', "A"), "A".repeat(48), "\u{fffd}".into()]
+            .iter()
+            .enumerate()
     {
         fs::write(&file, damaged).unwrap();
         assert!(matches!(source.load_or_make(), Err(MasterError::Damaged { .. })), "{n}");

@@ -83,6 +83,10 @@ async fn keys_are_backed_up_and_restored_and_older_ones_are_recognised() {
     let (code, said) = sealpost.failing(&[restore[0], restore[1], &first, "--passphrase-file", &words]);
     assert!(code == Some(78) && said.contains("older than the store"), "{said}");
     assert!(!home.join("keys").exists());
+    // New keys would open nothing of what is stored.
+    let (code, said) = sealpost.failing(&["init"]);
+    assert!(code == Some(78) && said.contains("was used with keys before"), "{said}");
+    assert!(!home.join("keys").exists() && !home.join("keys.master").exists());
     let wrong = at("wrong");
     fs::write(&wrong, "incorrect horse battery\n").unwrap();
     let (code, said) = sealpost.failing(&[restore[0], restore[1], &second, "--passphrase-file", &wrong]);

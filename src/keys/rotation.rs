@@ -4,8 +4,8 @@ use std::path::Path;
 
 use sealpost_gateway::audit::{self, Event};
 use sealpost_gateway::keyring::{Change, Primary, Rotating};
-use sealpost_vault::StoreError;
-use sealpost_vault::clock::Clock;
+use sealpost_vault::clock::{Clock, Time};
+use sealpost_vault::{Db, StoreError};
 
 use super::{backup, passphrase};
 use crate::configuration::Configuration;
@@ -30,14 +30,8 @@ pub async fn rotate(
         }
         None => None,
     };
-    // Before anything is changed: a store that doesn't answer, or that was used with newer keys, stops it here.
-    let store = parts::own_store_if_there(configuration).await?;
     let now = Clock::system().now();
-    let mut change = Change::begin(&configuration.keys.directory, &configuration.master()?)?;
-    if let Some(store) = &store {
-        store.migrate().await?;
-        change.keyring().take_up(store, now).await?;
-    }
+    let (mut change, store) = begin(configuration, now).await?;
     let mut rotated = Vec::with_capacity(keys.len());
     for key in Rotating::ALL.into_iter().filter(|key| keys.contains(key)) {
         rotated.push((key, change.rotate(key, primary.as_ref(), now)?));
@@ -60,19 +54,25 @@ pub async fn rotate(
     Ok(())
 }
 
+/// Before anything is changed: a store that doesn't answer, or that was used with newer keys, stops it here.
+async fn begin(configuration: &Configuration, now: Time) -> Result<(Change, Option<Db>), Failure> {
+    let store = parts::own_store_if_there(configuration).await?;
+    let change = Change::begin(&configuration.keys.directory, &configuration.master()?)?;
+    if let Some(store) = &store {
+        store.migrate().await?;
+        change.keyring().take_up(store, now).await?;
+    }
+    Ok((change, store))
+}
+
 pub async fn detach_primary(
     configuration: &Configuration,
     file: &Path,
     passphrase: &passphrase::Source,
 ) -> Result<(), Failure> {
     backup::refuse_existing(file)?;
-    let store = parts::own_store_if_there(configuration).await?;
     let now = Clock::system().now();
-    let mut change = Change::begin(&configuration.keys.directory, &configuration.master()?)?;
-    if let Some(store) = &store {
-        store.migrate().await?;
-        change.keyring().take_up(store, now).await?;
-    }
+    let (mut change, store) = begin(configuration, now).await?;
     if !change.keyring().has_primary() {
         return Err(Failure::usage("the organisation's primary key was taken out before"));
     }

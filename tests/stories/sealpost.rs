@@ -241,6 +241,13 @@ impl Sealpost {
         run(command)
     }
 
+    /// Standard output of a subcommand that reads this file as its standard input.
+    pub fn command_reading(&self, input: &Path, arguments: &[&str]) -> String {
+        let mut command = self.executable();
+        command.args(arguments).stdin(fs::File::open(input).unwrap());
+        run(command)
+    }
+
     /// Exit code and standard error of a subcommand that is to fail.
     pub fn failing(&self, arguments: &[&str]) -> (Option<i32>, String) {
         let mut command = self.executable();

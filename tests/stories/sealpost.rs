@@ -243,9 +243,9 @@ impl Sealpost {
 
     /// Standard output of a subcommand that reads this file as its standard input.
     pub fn command_reading(&self, input: &Path, arguments: &[&str]) -> String {
-        let mut command = self.executable();
-        command.args(arguments).stdin(fs::File::open(input).unwrap());
-        run(command)
+        let output = self.executable().args(arguments).stdin(fs::File::open(input).unwrap()).output().unwrap();
+        assert!(output.status.success(), "{arguments:?}: {}", String::from_utf8_lossy(&output.stderr));
+        String::from_utf8_lossy(&output.stdout).into_owned()
     }
 
     /// Exit code and standard error of a subcommand that is to fail.

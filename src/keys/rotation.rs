@@ -12,8 +12,7 @@ use crate::configuration::Configuration;
 use crate::exit::Failure;
 use crate::parts;
 
-const AFTERWARDS: &str = "Restart Sealpost to use them (systemctl restart sealpost); until then it goes on with the old ones, which loses \
-    nothing.\nBack the keys up again, an older backup lacks what is new: sealpost keys backup FILE";
+const AFTERWARDS: &str = "A gateway that runs starts anew with them within seconds.\nBack the keys up again, an older backup lacks what is new: sealpost keys backup FILE";
 
 pub async fn rotate(
     configuration: &Configuration,
@@ -88,8 +87,8 @@ pub async fn detach_primary(
     }
     println!(
         "The organisation's primary key lies in {} alone now: take the file off this machine, in two copies, with its \
-         passphrase apart.\nIt is needed for: sealpost keys rotate organisation --primary FILE\nA Sealpost that runs still has it in memory: restart \
-         it (systemctl restart sealpost).\nBack the keys up again, and destroy the older backups when you have the two copies: they \
+         passphrase apart.\nIt is needed for: sealpost keys rotate organisation --primary FILE\nA gateway that runs forgets it within seconds, when \
+         it starts anew.\nBack the keys up again, and destroy the older backups when you have the two copies: they \
          have the primary key too.",
         file.display()
     );

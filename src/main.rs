@@ -101,7 +101,7 @@ fn main() -> ExitCode {
 
 fn obey(command: Command, config: &Path) -> Result<(), Failure> {
     match command {
-        Command::Init(init) => init.run(config),
+        Command::Init(init) => on_runtime(init.run(config)),
         Command::Serve(serve) => {
             // The portal's process gives up its rights while it has one thread; the runtime starts more.
             let fit = serve.fit(config)?;

@@ -79,6 +79,7 @@ macro_rules! scenarios {
 scenarios! {
     audit:
         a_letters_life_is_recorded_in_order_and_without_content,
+        what_strangers_repeat_is_recorded_once_in_an_hour,
         an_administrators_orders_are_recorded,
         nothing_changes_without_its_record;
     endings:

@@ -15,6 +15,7 @@ use sealpost_vault::derive::{ctx, sha256};
 use sealpost_vault::errands::Answer;
 use sealpost_vault::id::{AccountId, PickupId};
 
+use super::tries;
 use crate::audit::{self, Event, Proof, Statement};
 use crate::pickups::{self, Pickup, State, Way};
 use crate::pins::{self, Pinned};
@@ -137,7 +138,7 @@ impl Gateway {
         Ok(pinned.map(|pinned| (pickup, pinned)))
     }
 
-    /// What somebody said in a reader's name is dropped, and on record.
+    /// What somebody said in a reader's name is dropped, and on record: once in an hour for the same words.
     pub(crate) async fn not_believed(
         &self,
         statement: Statement,
@@ -146,10 +147,18 @@ impl Gateway {
         why: &'static str,
     ) -> Result<(), StoreError> {
         warn!(?statement, ?pickup, ?account, why, "a statement is not believed");
-        let mut transaction = self.stores.own.begin().await?;
-        audit::record(&mut transaction, Event::StatementRefused { statement, pickup, account, why }, self.clock.now())
-            .await?;
-        transaction.commit().await?;
+        let now = self.clock.now();
+        let (of_pickup, of_account) = (pickup.map(|id| *id.bytes()), account.map(|id| *id.bytes()));
+        let of: [&[u8]; 4] = [
+            &[statement as u8],
+            why.as_bytes(),
+            of_pickup.as_ref().map_or(&[], |bytes| bytes.as_slice()),
+            of_account.as_ref().map_or(&[], |bytes| bytes.as_slice()),
+        ];
+        if tries::goes_on_record(&self.stores.own, &self.keyring, &of, now).await? {
+            let event = Event::StatementRefused { statement, pickup, account, why };
+            audit::record_alone(&self.stores.own, event, now).await?;
+        }
         Ok(())
     }
 }

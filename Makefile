@@ -1,6 +1,9 @@
 # Two commands: `make run` shows the main job, `make test` runs every test. Both install what they need, or name it.
+# `make test-long` goes on where `make test` ends: it fuzzes each target for FUZZ_SECONDS, after a build of some minutes.
 
-.PHONY: run test lint web
+.PHONY: run test test-long lint web
+
+FUZZ_SECONDS ?= 60
 
 # Browser code, built. npm's own lock file decides when its packages are out of date.
 packages := portal/web/node_modules/.package-lock.json
@@ -19,6 +22,9 @@ test:
 	@$(MAKE) -s web
 	cd portal/web && npm test
 	cargo test --workspace --no-fail-fast $(runner)
+
+test-long: test
+	fuzz/run $(FUZZ_SECONDS)
 
 lint: web
 	cargo fmt --all --check

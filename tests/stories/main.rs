@@ -36,6 +36,7 @@ mod audit;
 mod bells;
 mod broken_portal;
 mod crashes;
+mod demo;
 mod encryption;
 mod endings;
 mod keys;

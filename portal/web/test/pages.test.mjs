@@ -65,3 +65,7 @@ test('the texts that modules and pages ask for exist, and no others', () => {
     assert.ok(used || key.startsWith('page-error-'), `nobody asks for ${key}`);
   }
 });
+
+test("no page's title is written by a script: browsers keep titles in their history, after the sign-out too", () => {
+  assert.doesNotMatch(sources, /document\.title\s*=|\btitle\.(?:textContent|text)\s*=/);
+});

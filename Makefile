@@ -1,6 +1,7 @@
 # Two commands: `make run` shows the main job, `make test` runs every test. Both install what they need, or name it.
+# `make bench-enumeration` measures what BENCHMARKS.md has.
 
-.PHONY: run test lint web
+.PHONY: run test lint web bench-enumeration
 
 # Browser code, built. npm's own lock file decides when its packages are out of date.
 packages := portal/web/node_modules/.package-lock.json
@@ -19,6 +20,9 @@ test:
 	@$(MAKE) -s web
 	cd portal/web && npm test
 	cargo test --workspace --no-fail-fast $(runner)
+
+bench-enumeration: web
+	cargo test --test stories $(runner) -- --ignored --exact --nocapture accounts::enumeration::bench_enumeration
 
 lint: web
 	cargo fmt --all --check

@@ -167,7 +167,7 @@ impl Browser {
 }
 
 impl World {
-    /// Somebody inside writes to the reader: the notification.
+    /// Somebody inside writes to the reader: the notification. The first mail's Message-ID begins with `letter-1`.
     async fn write(&self, subject: &str, text: &str) -> Mail {
         self.write_to(READER, subject, text).await
     }
@@ -175,9 +175,9 @@ impl World {
     async fn write_to(&self, to: &str, subject: &str, text: &str) -> Mail {
         let notified = || self.behind.maildir().of(READER).into_iter().filter(is_notification);
         let before = notified().count();
-        let id: String = subject.chars().filter(char::is_ascii_alphanumeric).collect();
+        let number = before + 1;
         let message = format!(
-            "From: \"Dr. Anna Weber\" <{SENDER}>\r\nTo: {to}\r\nSubject: [secure] {subject}\r\nMessage-ID: <{id}@klinik.example>\r\n\r\n{text}\r\n"
+            "From: \"Dr. Anna Weber\" <{SENDER}>\r\nTo: {to}\r\nSubject: [secure] {subject}\r\nMessage-ID: <letter-{number}@klinik.example>\r\n\r\n{text}\r\n"
         );
         self.submit(SENDER, &[to], message.as_bytes()).await;
         until("a notification", MAIL, async || notified().nth(before)).await

@@ -39,7 +39,10 @@ impl Gateway {
         let Ok(request) = CredentialRequest::parse(request) else { return Ok(Answer::Refused) };
         let buckets = match self.count_sign_in(&reader, prefix, code, now).await? {
             Ok(buckets) => buckets,
-            Err(seconds) => return Ok(Answer::Later { seconds }),
+            Err(seconds) => {
+                self.record_delay(&reader, How::Passphrase, now).await?;
+                return Ok(Answer::Later { seconds });
+            }
         };
 
         let known = credentials::of_reader(&self.stores.own, &self.keyring, &reader).await?;
@@ -92,6 +95,17 @@ impl Gateway {
             Verdict::Counted => Ok(Ok(format!("{} {}", narrow.name(), wide.name()))),
             Verdict::Later(seconds) => Ok(Err(seconds)),
         }
+    }
+
+    /// Records that a try was put off, unless that was recorded lately.
+    pub(super) async fn record_delay(&self, address: &Identity, how: How, now: Time) -> Result<(), StoreError> {
+        let records = Bucket::records_of_delay(&self.keyring, address)?;
+        if tries::count(&self.stores.own, &[&records], now).await? == Verdict::Counted {
+            let mut transaction = self.stores.own.begin().await?;
+            audit::record(&mut transaction, Event::SignInDelayed { address, how }, now).await?;
+            transaction.commit().await?;
+        }
+        Ok(())
     }
 
     pub(super) async fn sign_in_end(&self, sign_in: ErrandId, finalization: &[u8]) -> Result<Answer, StoreError> {

@@ -66,6 +66,11 @@ impl Bucket {
         Self::new(keyring, "registrations", &[reader.as_str().as_bytes()], Rule::Hourly(10))
     }
 
+    /// Records that tries at an address were put off: one in an hour, so that no flood of tries fills the audit.
+    pub(crate) fn records_of_delay(keyring: &Keyring, reader: &Identity) -> Result<Self, StoreError> {
+        Self::new(keyring, "delay", &[reader.as_str().as_bytes()], Rule::Hourly(1))
+    }
+
     fn new(keyring: &Keyring, kind: &str, fields: &[&[u8]], rule: Rule) -> Result<Self, StoreError> {
         let name = keyring
             .blind(&format!("tries/{kind}"), fields)

@@ -168,7 +168,7 @@ pub enum Event<'a> {
         address: &'a Identity,
         how: How,
     },
-    /// Put off: too many failures.
+    /// Put off: too many failures. Recorded once an hour for an address, however many tries there were.
     SignInDelayed {
         address: &'a Identity,
         how: How,

@@ -4,8 +4,10 @@
 use super::{PASSPHRASE, SECOND_PASSPHRASE, has_no_secret, pickup_in};
 use crate::browser::Browser;
 use crate::patience::until;
-use crate::world::{Database, MAIL, READER, SENDER, World, address_in, contains, link_in};
+use crate::world::{Database, MAIL, READER, SENDER, World, address_in, contains, is_notification, link_in};
 
+/// Somebody else inside who writes to the reader.
+const BERT: &str = "bert.kranz@klinik.example";
 const ATTACKER: &str = "mallory@evil.example";
 
 impl Browser {
@@ -91,13 +93,23 @@ async fn a_broken_portal_gets_nowhere_with_accounts() {
     let readers = world.write("canary andere Leser", "canary-body-6767").await;
     has_no_secret(&readers);
     world.in_vault(&format!("update pickups set reader = '{READER}' where pickup_id = '{two}'")).await;
-    world
-        .in_vault("update letters set conversation_id = (select conversation_id from letters order by created_at desc, letter_id limit 1)")
-        .await;
+    let before = world.behind.maildir().of(READER).iter().filter(|mail| is_notification(mail)).count();
+    let message = format!("From: {BERT}\r\nTo: {READER}\r\nSubject: [secure] Bert\r\n\r\ncanary-body-6969\r\n");
+    world.submit(BERT, &[READER], message.as_bytes()).await;
+    let berts = until("Bert's letter", MAIL, async || {
+        world.behind.maildir().of(READER).into_iter().filter(is_notification).nth(before)
+    })
+    .await;
+    let of_bert = format!(
+        "(select conversation_id from letters where letter_id = (select letter_id from pickups where pickup_id = '{}'))",
+        pickup_in(&berts)
+    );
+    world.in_vault(&format!("update letters set conversation_id = {of_bert}")).await;
     phone.go(&address_in(&second)).await;
-    phone.step("problem").await;
-    assert!(!phone.page_text().await.contains("canary"));
-    phone.look_at("account-other-conversation-phone").await;
+    phone.step("letter").await;
+    phone.answer("canary-answer-6060").await;
+    let answer = world.inside(SENDER, |mail| mail.text().contains("canary-answer-6060")).await;
+    assert!(answer.header("In-Reply-To").unwrap().contains("<letter-2@klinik.example>"));
 
     // after a reset, the enrolment of before is worth nothing, and neither are the rows
     world.sealpost.command(&["accounts", "reset", READER]);
@@ -120,7 +132,8 @@ async fn a_broken_portal_gets_nowhere_with_accounts() {
     let outside = world.behind.maildir().all();
     assert!(outside.iter().all(|mail| mail.delivered_to() == READER), "nobody else got anything");
     let inside = world.front.maildir().all();
-    assert!(inside.iter().all(|mail| mail.delivered_to() == SENDER), "nobody else inside was told anything");
+    let answers: Vec<_> = inside.iter().filter(|mail| mail.text().contains("canary-answer-6060")).collect();
+    assert!(answers.len() == 1 && inside.iter().all(|mail| [SENDER, BERT].contains(&mail.delivered_to().as_str())));
     assert!(inside.iter().chain(&outside).all(|mail| !contains(&mail.bytes, "canary-body")));
     world.audited(&["enrolled", "account-reset", "statement-refused"]).await;
 }

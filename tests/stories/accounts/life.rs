@@ -89,7 +89,7 @@ async fn life(database: Database) {
     assert_eq!(answer.header("X-Sealpost-Assurance").as_deref(), Some("signed-by-the-enrolled-key"));
     assert!(answer.text().contains("It is signed with the key that"), "{}", answer.text());
     for thread in ["In-Reply-To", "References"] {
-        assert!(answer.header(thread).unwrap().contains("<Zweitercanarysubject3333@klinik.example>"), "{thread}");
+        assert!(answer.header(thread).unwrap().contains("<letter-2@klinik.example>"), "{thread}");
     }
     let reply_address = answer.parsed().from().unwrap().first().unwrap().address().unwrap().to_owned();
 

@@ -22,7 +22,7 @@ async fn a_letter_from_elsewhere_is_taken_in_and_a_changed_passphrase_ends_other
     assert_eq!((link.as_str(), account.as_str()), ("2", "0"), "not wrapped, and not destroyed");
 
     // by its link alone it still opens, but answers don't count any more
-    desk.go(&address_in(&elsewhere)).await;
+    desk.driver().refresh().await.unwrap();
     desk.step("letter").await;
     desk.shown("reply-sign-in").await;
     assert!(!desk.script("return document.getElementById('reply-open').checkVisibility()").await.as_bool().unwrap());

@@ -1,7 +1,8 @@
 # Two commands: `make run` shows the main job, `make test` runs every test. Both install what they need, or name it.
 # `make test-long` goes on where `make test` ends: it fuzzes each target for FUZZ_SECONDS, after a build of some minutes.
+# `make bench-enumeration` measures what BENCHMARKS.md has.
 
-.PHONY: run test test-long lint web
+.PHONY: run test test-long lint web bench-enumeration
 
 FUZZ_SECONDS ?= 60
 
@@ -25,6 +26,9 @@ test:
 
 test-long: test
 	fuzz/run $(FUZZ_SECONDS)
+
+bench-enumeration: web
+	cargo test --test stories $(runner) -- --ignored --exact --nocapture accounts::enumeration::bench_enumeration
 
 lint: web
 	cargo fmt --all --check

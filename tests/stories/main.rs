@@ -31,6 +31,7 @@ mod world;
 
 mod programs;
 
+mod accounts;
 mod administration;
 mod audit;
 mod bells;

@@ -66,6 +66,6 @@ test('the texts that modules and pages ask for exist, and no others', () => {
   }
 });
 
-test("no page's title is written by a script: browsers keep titles in their history, after the sign-out too", () => {
+test('titles are not written by scripts, because browsers keep them in their history', () => {
   assert.doesNotMatch(sources, /document\.title\s*=|\btitle\.(?:textContent|text)\s*=/);
 });

@@ -28,7 +28,7 @@ test-long: test
 	fuzz/run $(FUZZ_SECONDS)
 
 bench-enumeration: web
-	cargo test --test stories $(runner) -- --ignored --exact --nocapture accounts::enumeration::bench_enumeration
+	SEALPOST_BENCH_ROUNDS=200 cargo test --test stories $(runner) -- --exact --nocapture accounts::enumeration::answers_look_the_same_with_and_without_an_account
 
 lint: web
 	cargo fmt --all --check

@@ -26,7 +26,7 @@ async fn an_account_is_listed_outlives_a_rotation_and_is_reset() {
 
     // the organisation's keys change under the account
     let said = world.sealpost.command(&["keys", "rotate", "organisation"]);
-    assert!(said.contains("Restart Sealpost"), "{said}");
+    assert!(said.contains("starts anew with them"), "{said}");
     world.sealpost.stop().await;
     world.sealpost.open().await;
     let second = world.write("Zweiter canary-subject-8383", "canary-body-8484").await;

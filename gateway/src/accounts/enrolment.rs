@@ -89,7 +89,12 @@ impl Gateway {
             mac: mac.0,
             keys,
         };
-        match self.judge(&request).await? {
+        let judged = match self.judge(&request).await? {
+            // Another enrolment that was committed meanwhile took the voice or the registration: then that is the reason.
+            Judged::Refused(_) => self.judge(&request).await?,
+            judged => judged,
+        };
+        match judged {
             Judged::New(candidate) => self.bind(&request, *candidate).await,
             Judged::Done => Ok(Answer::Enrolled { account }),
             Judged::Conflict(pickup) => self.conflict(&pickup, account).await,

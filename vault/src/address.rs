@@ -141,7 +141,15 @@ pub fn domain_of(text: &str) -> Result<String, AddressError> {
         return Err(AddressError::Domain);
     }
     let ascii = idna::domain_to_ascii_strict(text).map_err(|_| AddressError::Domain)?;
-    let well_formed = ascii.len() <= 253
+    // What IDNA maps to something else (another kind of dot, something invisible) is another name than the one written.
+    let (unicode, _) = idna::domain_to_unicode(&ascii);
+    let is_literal = text.split('.').count() == unicode.split('.').count()
+        && text
+            .split('.')
+            .zip(unicode.split('.'))
+            .all(|(written, read)| written.is_ascii() || written.nfc().collect::<String>().to_lowercase() == read);
+    let well_formed = is_literal
+        && ascii.len() <= 253
         && ascii.split('.').all(|label| {
             (1..=63).contains(&label.len())
                 && !label.starts_with('-')
@@ -194,6 +202,8 @@ mod tests {
         };
         ok("Anna.Weber@Klinik.Example", "Anna.Weber@klinik.example", "anna.weber@klinik.example");
         ok("a@bücher.example", "a@xn--bcher-kva.example", "a@xn--bcher-kva.example");
+        ok("a@BÜCHER.Straße.example", "a@xn--bcher-kva.xn--strae-oqa.example", "a@xn--bcher-kva.xn--strae-oqa.example");
+        ok("a@XN--bcher-kva.ü.example", "a@xn--bcher-kva.xn--tda.example", "a@xn--bcher-kva.xn--tda.example");
         ok("\"a@b c\"@x.example", "\"a@b c\"@x.example", "\"a@b c\"@x.example");
         ok("a%b.example@x.example", "a%b.example@x.example", "a%b.example@x.example");
         ok("a@[192.0.2.1]", "a@[192.0.2.1]", "a@[192.0.2.1]");
@@ -220,6 +230,10 @@ mod tests {
             ("a@x.example.", AddressError::Domain),
             ("a@ｘ.example", AddressError::Domain),
             ("a@x\u{202e}.example", AddressError::Domain),
+            ("a@x\u{3002}example", AddressError::Domain),
+            ("a@x\u{ad}y.example", AddressError::Domain),
+            ("a@x\u{200d}.example", AddressError::Domain),
+            ("a@x\u{fe0f}.example", AddressError::Domain),
             ("a@[300.0.2.1]", AddressError::Domain),
         ] {
             assert_eq!(text.parse::<EmailAddress>(), Err(why), "{text:?}");

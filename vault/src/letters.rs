@@ -5,7 +5,7 @@
 //! the key packets destroys the letter.
 //! Writing is idempotent per content: a gateway that died half-way seals again and replaces what it had written.
 
-use sqlx::{Any, Row, Transaction};
+use sqlx::{Any, Transaction};
 
 use crate::address::Identity;
 use crate::blobs::BlobStore;
@@ -50,23 +50,6 @@ pub enum NewWay {
     Link { share: [u8; 32], key_packet: Vec<u8> },
     /// The reader's account. `key_packet` is one PKESKv6.
     Account { account_id: AccountId, key_packet: Vec<u8> },
-}
-
-/// What the portal releases to a session that proved itself.
-#[derive(Debug)]
-pub struct Released {
-    pub pickup_id: PickupId,
-    pub letter_id: LetterId,
-    pub content_id: ContentId,
-    pub reader: Identity,
-    pub organisation: String,
-    pub certificate: Vec<u8>,
-    pub share: Vec<u8>,
-    pub key_packet: Vec<u8>,
-    pub slip: Vec<u8>,
-    /// Stored sizes of the parts, in bytes, by `n`.
-    pub part_sizes: Vec<i64>,
-    pub expires_at: Time,
 }
 
 /// Publishes the organisation's certificate for browsers (writer: gateway).
@@ -227,42 +210,6 @@ pub async fn destroy(db: &Db, blobs: &BlobStore, letter_id: LetterId) -> Result<
 pub async fn end_pickup(db: &Db, pickup_id: PickupId) -> Result<(), StoreError> {
     sqlx::query("delete from pickups where pickup_id = $1").bind(pickup_id.to_string()).execute(db.writer()).await?;
     db.forget_deleted().await
-}
-
-/// A pickup with all that its reader's browser needs, while it lives.
-pub async fn released(db: &Db, pickup_id: PickupId, now: Time) -> Result<Option<Released>, StoreError> {
-    let row = sqlx::query(
-        "select l.letter_id, l.content_id, l.slip, p.reader, p.organisation, p.expires_at, o.certificate, s.share, k.packet
-         from pickups p
-         join letters l on l.letter_id = p.letter_id
-         join organisation o on o.fingerprint = p.organisation
-         join shares s on s.pickup_id = p.pickup_id
-         join key_packets k on k.pickup_id = p.pickup_id
-         where p.pickup_id = $1 and p.expires_at > $2",
-    )
-    .bind(pickup_id.to_string())
-    .bind(now)
-    .fetch_optional(db.reader())
-    .await?;
-    let Some(row) = row else { return Ok(None) };
-    let content_id: ContentId = row.try_get::<String, _>("content_id")?.parse()?;
-    let sizes: Vec<(i64,)> = sqlx::query_as("select size from parts where content_id = $1 order by n")
-        .bind(content_id.to_string())
-        .fetch_all(db.reader())
-        .await?;
-    Ok(Some(Released {
-        pickup_id,
-        letter_id: row.try_get::<String, _>("letter_id")?.parse()?,
-        content_id,
-        reader: Identity::from_stored(row.try_get("reader")?),
-        organisation: row.try_get("organisation")?,
-        certificate: row.try_get("certificate")?,
-        share: row.try_get("share")?,
-        key_packet: row.try_get("packet")?,
-        slip: row.try_get("slip")?,
-        part_sizes: sizes.into_iter().map(|(size,)| size).collect(),
-        expires_at: row.try_get("expires_at")?,
-    }))
 }
 
 /// What the link's way of a pickup has in the vault: share and key packet. `None` where one is missing or of no size that it

@@ -5,7 +5,7 @@ use sealpost_vault::accounts::{self, AccountRow, After};
 use sealpost_vault::db::{Db, Schema};
 use sealpost_vault::id::{AccountId, ContentId, ConversationId, LetterId, PickupId};
 use sealpost_vault::letters::{self, NewContent, NewLetter, NewPickup, NewWay};
-use sealpost_vault::{BlobStore, Identity};
+use sealpost_vault::{BlobStore, Identity, access};
 
 const NOW: i64 = 5_000;
 
@@ -134,7 +134,7 @@ async fn a_deleted_account_leaves_nothing_behind_and_its_letters_keep_their_link
     }
     assert!(!vault.holds(b"pkesk-of-the-account"));
     assert!(!vault.holds(&account.file));
-    assert!(letters::released(&vault.db, pickup, NOW).await.unwrap().is_some());
+    assert!(access::letter(&vault.db, pickup, NOW).await.unwrap().is_some());
 }
 
 #[tokio::test]

@@ -4,7 +4,7 @@
 use sealpost_vault::db::{Db, Schema};
 use sealpost_vault::id::{ContentId, ConversationId, ErrandId, LetterId, PickupId, ReplyId};
 use sealpost_vault::letters::{self, NewContent, NewLetter, NewPickup, NewWay};
-use sealpost_vault::{BlobStore, EmailAddress, errands, uploads};
+use sealpost_vault::{BlobStore, EmailAddress, access, errands, uploads};
 
 struct Vault {
     directory: tempfile::TempDir,
@@ -75,10 +75,10 @@ async fn a_letter_is_released_until_its_date_and_leaves_nothing_behind() {
     letters::publish_certificate(&vault.db, "AB", b"certificate", 1).await.unwrap();
     letters::store(&vault.db, &vault.blobs, content(content_id, &[(letter, pickup)])).await.unwrap();
 
-    let released = letters::released(&vault.db, pickup, 1_999).await.unwrap().expect("lives");
+    let released = access::letter(&vault.db, pickup, 1_999).await.unwrap().expect("lives");
     assert_eq!(released.letter_id, letter);
     assert_eq!(released.part_sizes, vec![23, 220_000]);
-    assert!(letters::released(&vault.db, pickup, 2_000).await.unwrap().is_none(), "expired");
+    assert!(access::letter(&vault.db, pickup, 2_000).await.unwrap().is_none(), "expired");
     assert_eq!(letters::part(&vault.db, &vault.blobs, pickup, 0, 1_999).await.unwrap().as_deref(), Some(SMALL));
     assert_eq!(letters::part(&vault.db, &vault.blobs, pickup, 1, 1_999).await.unwrap().unwrap().len(), 220_000);
     assert!(letters::part(&vault.db, &vault.blobs, pickup, 2, 1_999).await.unwrap().is_none());
@@ -89,7 +89,7 @@ async fn a_letter_is_released_until_its_date_and_leaves_nothing_behind() {
         assert!(contains(&files(vault.directory.path()), needle), "there before: {}", String::from_utf8_lossy(needle));
     }
     letters::destroy(&vault.db, &vault.blobs, letter).await.unwrap();
-    assert!(letters::released(&vault.db, pickup, 1_999).await.unwrap().is_none());
+    assert!(access::letter(&vault.db, pickup, 1_999).await.unwrap().is_none());
     for needle in
         [SMALL, b"share-of-the-server", b"key-packet-51aa", b"packet-of-a-slip-93be", b"packet-of-an-enclosure"]
     {
@@ -147,8 +147,8 @@ async fn a_second_attempt_replaces_the_first() {
     let [first, second] = [(); 2].map(|()| (LetterId::random().unwrap(), PickupId::random().unwrap()));
     letters::store(&vault.db, &vault.blobs, content(content_id, &[first])).await.unwrap();
     letters::store(&vault.db, &vault.blobs, content(content_id, &[second])).await.unwrap();
-    assert!(letters::released(&vault.db, first.1, 1_500).await.unwrap().is_none());
-    assert!(letters::released(&vault.db, second.1, 1_500).await.unwrap().is_some());
+    assert!(access::letter(&vault.db, first.1, 1_500).await.unwrap().is_none());
+    assert!(access::letter(&vault.db, second.1, 1_500).await.unwrap().is_some());
     assert_eq!(letters::older_than(&vault.db, 1_001).await.unwrap(), vec![second.0]);
 }
 

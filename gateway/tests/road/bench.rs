@@ -17,7 +17,7 @@ use sealpost_vault::bell::{self, Listener, Ringer};
 use sealpost_vault::db::{Db, Schema};
 use sealpost_vault::errands::{self, Answer, Errand};
 use sealpost_vault::id::{ErrandId, PickupId, QueueId};
-use sealpost_vault::{BlobStore, Clock, EmailAddress, Time, letters};
+use sealpost_vault::{BlobStore, Clock, EmailAddress, Time, access, letters};
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 
@@ -329,7 +329,8 @@ impl Road {
 
     /// Whether a browser that proved itself would get the letter.
     pub async fn is_readable(&self, pickup: PickupId) -> bool {
-        letters::released(&self.stores.vault, pickup, self.now()).await.unwrap().is_some()
+        let letter = access::letter(&self.stores.vault, pickup, self.now()).await.unwrap();
+        letter.is_some_and(|letter| letter.by_link.is_some())
     }
 
     pub async fn pickup(&self, pickup: PickupId) -> Pickup {

@@ -322,7 +322,7 @@ pub async fn letters_whose_link_is_kept_are_taken_along(road: Road) {
     for reader in [&anna, &pending, &elsewhere, &swapped, &bens] {
         let of = if reader.pickup == swapped.pickup { &bens } else { reader };
         sqlx::query("update shares set share = $1 where pickup_id = $2")
-            .bind(of.released.share.as_slice())
+            .bind(of.by_link.share.as_slice())
             .bind(reader.pickup.to_string())
             .execute(road.stores.vault.writer())
             .await

@@ -4,10 +4,11 @@ use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use ring::hmac;
 use sealpost_gateway::seal::LinkSecret;
+use sealpost_vault::access::{self, ByLink, Letter};
 use sealpost_vault::derive::{ctx, sha256};
 use sealpost_vault::errands::{Bytes, Errand};
 use sealpost_vault::id::{LetterId, PickupId};
-use sealpost_vault::letters::{self, Released};
+use sealpost_vault::letters;
 use sequoia_openpgp::crypto::SessionKey;
 use serde_json::Value;
 
@@ -27,7 +28,8 @@ pub struct Reader {
     pub return_address: String,
     /// As the link carries it.
     pub secret: String,
-    pub released: Released,
+    pub released: Letter,
+    pub by_link: ByLink,
     password: String,
     pub voice: Vec<u8>,
 }
@@ -52,9 +54,10 @@ impl Reader {
     pub async fn of(road: &Road, notification: &Queued) -> Self {
         let (pickup, secret) = link(notification);
         assert_eq!(notification.pickup, Some(pickup));
-        let released = letters::released(&road.stores.vault, pickup, road.now()).await.unwrap().expect("released");
+        let mut released = access::letter(&road.stores.vault, pickup, road.now()).await.unwrap().expect("released");
+        let by_link = released.by_link.take().expect("a way by link");
         let link = LinkSecret::parse(&secret).unwrap();
-        let halves = [link.bytes().as_slice(), &released.share].concat();
+        let halves = [link.bytes().as_slice(), &by_link.share].concat();
         let bound: [&[u8]; 3] =
             [released.letter_id.bytes(), released.reader.as_str().as_bytes(), road.keyring.fingerprint()];
         let derive = |label| expand(pickup.bytes(), &halves, &ctx(label, &bound).unwrap());
@@ -67,16 +70,17 @@ impl Reader {
             password: URL_SAFE_NO_PAD.encode(derive("open")),
             voice: derive("voice"),
             released,
+            by_link,
         }
     }
 
     fn open(&self, packet: &[u8]) -> (Vec<u8>, usize) {
-        openpgp::open(&self.released.certificate, &self.password, &self.released.key_packet, packet).unwrap()
+        openpgp::open(&self.released.certificate, &self.password, &self.by_link.key_packet, packet).unwrap()
     }
 
     /// What all packets of the letter are sealed with.
     pub fn session_key(&self) -> SessionKey {
-        openpgp::session_key(&self.password, &self.released.key_packet)
+        openpgp::session_key(&self.password, &self.by_link.key_packet)
     }
 
     /// The slip, verified.

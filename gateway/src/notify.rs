@@ -36,7 +36,7 @@ use sealpost_texts::{Language, Organisation};
 use sealpost_vault::address::EmailAddress;
 use sealpost_vault::clock::Time;
 
-use words::Triple;
+use words::{Triple, Words};
 
 /// Whose mails these are.
 #[derive(Clone, Debug)]
@@ -91,7 +91,31 @@ struct Heading<'a> {
     now: Time,
 }
 
-impl Heading<'_> {
+impl<'a> Heading<'a> {
+    /// Of a mail that the organisation's machine writes, and that answers none.
+    fn of_machine(
+        head: &'a Letterhead,
+        words: &Words,
+        triple: &Triple,
+        to: &'a EmailAddress,
+        message_id: &'a str,
+        language: Language,
+        now: Time,
+    ) -> Self {
+        Self {
+            author: Author::Machine,
+            name: words.value("organisation"),
+            from: &head.from,
+            to,
+            subject: triple.subject.clone(),
+            message_id,
+            in_reply_to: None,
+            references: &[],
+            language,
+            now,
+        }
+    }
+
     fn builder(&self) -> Result<MessageBuilder, ComposeError> {
         let from: lettre::Address = self.from.to_string().parse()?;
         // lettre wants an envelope and would derive it from header fields; only the queue's counts.

@@ -9,7 +9,7 @@ use sealpost_vault::address::{EmailAddress, Identity};
 use sealpost_vault::clock::Time;
 
 use super::words::{Words, triple};
-use super::{Author, ComposeError, Heading, Letterhead, header};
+use super::{ComposeError, Heading, Letterhead, header};
 
 /// What happened to a reader's key.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -100,19 +100,7 @@ pub fn account(head: &Letterhead, facts: &Account<'_>, now: Time) -> Result<Vec<
     let (subject, title, intro, next) = (said(keys.subject), said(keys.title), said(keys.intro), said(keys.next));
     let words = words.fact("subject", subject).fact("title", title).fact("intro", intro).fact("next", next);
     let triple = render(&words)?;
-    Heading {
-        author: Author::Machine,
-        name: words.value("organisation"),
-        from: &head.from,
-        to: facts.to,
-        subject: triple.subject.clone(),
-        message_id: facts.message_id,
-        in_reply_to: None,
-        references: &[],
-        language: facts.language,
-        now,
-    }
-    .alternative(&triple)
+    Heading::of_machine(head, &words, &triple, facts.to, facts.message_id, facts.language, now).alternative(&triple)
 }
 
 /// Four digits at a time, to be read aloud.

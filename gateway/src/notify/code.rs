@@ -7,7 +7,7 @@ use sealpost_vault::address::EmailAddress;
 use sealpost_vault::clock::Time;
 
 use super::words::{Words, triple};
-use super::{Author, ComposeError, Heading, Letterhead};
+use super::{ComposeError, Heading, Letterhead};
 
 triple!(render, "mail/code.subject.txt", "mail/code.txt", "mail/code.html");
 
@@ -44,17 +44,5 @@ pub fn code(
     let (intro, ignore) = (words.say(intro), words.say(ignore));
     let words = words.fact("intro", intro).fact("ignore", ignore);
     let triple = render(&words)?;
-    Heading {
-        author: Author::Machine,
-        name: words.value("organisation"),
-        from: &head.from,
-        to,
-        subject: triple.subject.clone(),
-        message_id,
-        in_reply_to: None,
-        references: &[],
-        language,
-        now,
-    }
-    .alternative(&triple)
+    Heading::of_machine(head, &words, &triple, to, message_id, language, now).alternative(&triple)
 }

@@ -8,7 +8,7 @@ use sealpost_vault::address::EmailAddress;
 use sealpost_vault::clock::Time;
 
 use super::words::{Words, triple};
-use super::{Author, ComposeError, Heading, Letterhead, header};
+use super::{ComposeError, Heading, Letterhead, header};
 
 /// What a notification says.
 pub struct Notification<'a> {
@@ -73,16 +73,8 @@ pub fn notification(head: &Letterhead, facts: &Notification<'_>, now: Time) -> R
     };
     let from_name = if name.is_some() { words.say("mail-notification-from") } else { words.value("organisation") };
     Heading {
-        author: Author::Machine,
         name: from_name,
-        from: &head.from,
-        to: facts.to,
-        subject: triple.subject.clone(),
-        message_id: facts.message_id,
-        in_reply_to: None,
-        references: &[],
-        language: facts.language,
-        now,
+        ..Heading::of_machine(head, &words, &triple, facts.to, facts.message_id, facts.language, now)
     }
     .alternative(&triple)
 }

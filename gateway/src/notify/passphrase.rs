@@ -5,7 +5,7 @@ use sealpost_vault::address::EmailAddress;
 use sealpost_vault::clock::Time;
 
 use super::words::{Words, triple};
-use super::{Author, ComposeError, Heading, Letterhead};
+use super::{ComposeError, Heading, Letterhead};
 
 triple!(render, "mail/passphrase.subject.txt", "mail/passphrase.txt", "mail/passphrase.html");
 
@@ -21,17 +21,5 @@ pub fn passphrase_changed(
     let date = words.date(now);
     let words = words.fact("date", date);
     let triple = render(&words)?;
-    Heading {
-        author: Author::Machine,
-        name: words.value("organisation"),
-        from: &head.from,
-        to,
-        subject: triple.subject.clone(),
-        message_id,
-        in_reply_to: None,
-        references: &[],
-        language,
-        now,
-    }
-    .alternative(&triple)
+    Heading::of_machine(head, &words, &triple, to, message_id, language, now).alternative(&triple)
 }

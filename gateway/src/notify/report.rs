@@ -8,7 +8,7 @@ use sealpost_vault::clock::Time;
 use sealpost_vault::id::QueueId;
 
 use super::words::{Triple, Words, triple};
-use super::{Author, ComposeError, Heading, Letterhead, header};
+use super::{ComposeError, Heading, Letterhead, header};
 
 /// The letter that a report is about, as its sender knows it.
 pub struct Original<'a> {
@@ -80,19 +80,7 @@ pub fn stuck(
 ) -> Result<Vec<u8>, ComposeError> {
     let words = Words::new(&head.organisation, language).fact("queue-id", queue_id.to_string());
     let triple = render_stuck(&words)?;
-    Heading {
-        author: Author::Machine,
-        name: words.value("organisation"),
-        from: &head.from,
-        to: postmaster,
-        subject: triple.subject.clone(),
-        message_id,
-        in_reply_to: None,
-        references: &[],
-        language,
-        now,
-    }
-    .alternative(&triple)
+    Heading::of_machine(head, &words, &triple, postmaster, message_id, language, now).alternative(&triple)
 }
 
 fn about(head: &Letterhead, original: &Original<'_>, language: Language) -> Words {
@@ -114,16 +102,9 @@ fn to_sender(
     now: Time,
 ) -> Result<Vec<u8>, ComposeError> {
     Heading {
-        author: Author::Machine,
-        name: words.value("organisation"),
-        from: &head.from,
-        to: original.sender,
-        subject: triple.subject.clone(),
-        message_id,
         in_reply_to: original.message_id,
         references: original.references,
-        language,
-        now,
+        ..Heading::of_machine(head, words, triple, original.sender, message_id, language, now)
     }
     .alternative(triple)
 }

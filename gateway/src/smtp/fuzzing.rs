@@ -4,7 +4,8 @@ use super::command::Command;
 use super::data::{DataEnd, DataReader};
 use super::line::{Line, LineReader};
 
-fn lines<'a>(pieces: impl Iterator<Item = &'a [u8]>) -> Vec<Line> {
+/// All lines of `pieces`, fed one after the other.
+pub(super) fn lines<'a>(pieces: impl IntoIterator<Item = &'a [u8]>) -> Vec<Line> {
     let mut reader = LineReader::default();
     let mut lines = Vec::new();
     for piece in pieces {

@@ -86,26 +86,8 @@ impl LineReader {
 
 #[cfg(test)]
 mod tests {
+    use super::super::fuzzing::lines as read;
     use super::*;
-
-    /// All lines of `pieces`, fed one after the other.
-    fn read<'a>(pieces: impl IntoIterator<Item = &'a [u8]>) -> Vec<Line> {
-        let mut reader = LineReader::default();
-        let mut lines = Vec::new();
-        for piece in pieces {
-            let mut rest = piece;
-            while !rest.is_empty() {
-                let (line, after) = reader.feed(rest);
-                rest = after;
-                let broken = matches!(line, Some(Line::Broken(_)));
-                lines.extend(line);
-                if broken {
-                    return lines;
-                }
-            }
-        }
-        lines
-    }
 
     fn command(text: &str) -> Line {
         Line::Command(text.into())

@@ -57,7 +57,7 @@ fn policy(bytes: &[u8]) {
 fn message(bytes: &[u8]) {
     let received = ReceivedMessage {
         queue_id: QueueId::from_bytes([0; 16]),
-        envelope: Envelope { reverse_path: ReversePath::Null, recipients: Vec::new(), body: BodyType::default() },
+        envelope: Envelope::plain(ReversePath::Null, Vec::new(), BodyType::default()),
         client: Client {
             address: IpAddr::V4(Ipv4Addr::LOCALHOST),
             helo: "client".into(),

@@ -91,11 +91,11 @@ impl Bench {
     fn received(&self, door: Door, from: &str, to: &[&str], mail: &str) -> ReceivedMessage {
         ReceivedMessage {
             queue_id: QueueId::random().unwrap(),
-            envelope: Envelope {
-                reverse_path: if from.is_empty() { ReversePath::Null } else { ReversePath::Address(address(from)) },
-                recipients: to.iter().map(|to| address(to)).collect(),
-                body: BodyType::EightBitMime,
-            },
+            envelope: Envelope::plain(
+                if from.is_empty() { ReversePath::Null } else { ReversePath::Address(address(from)) },
+                to.iter().map(|to| address(to)).collect(),
+                BodyType::EightBitMime,
+            ),
             client: Client { address: [127, 0, 0, 1].into(), helo: "mail".to_owned(), tls: false, door },
             received_at: NOW,
             bytes: mail.replace('\n', "\r\n").into_bytes(),

@@ -113,7 +113,7 @@ impl Dialogue {
             }
             Self::Open(Transaction { from, body, recipients, .. }) => {
                 *self = Self::Greeted;
-                Ok(Envelope { reverse_path: from, recipients, body })
+                Ok(Envelope::plain(from, recipients, body))
             }
         }
     }

@@ -25,6 +25,8 @@ pub type Target = (&'static str, fn(&[u8]));
 
 /// All of them.
 pub const TARGETS: &[Target] = &[
+    ("auth", smtp::fuzzing::auth),
+    ("bdat", smtp::fuzzing::bdat),
     ("certificate-import", certificate_import),
     ("command-lines", smtp::fuzzing::command_lines),
     ("data", smtp::fuzzing::data),
@@ -34,6 +36,7 @@ pub const TARGETS: &[Target] = &[
     ("opaque", opaque),
     ("policy", policy),
     ("protected", protected),
+    ("proxy", smtp::fuzzing::proxy),
     ("reply-lines", deliver::fuzzing::reply_lines),
     ("shapes", shapes),
 ];

@@ -183,6 +183,16 @@ impl Xtext {
         if value.len() > ENVID { Err(DsnError) } else { Self::parse(value) }
     }
 
+    /// The AUTH parameter's value.
+    pub(crate) fn mailbox(value: &str) -> Result<Self, DsnError> {
+        if value.len() > ORCPT { Err(DsnError) } else { Self::parse(value) }
+    }
+
+    /// The value of an attribute of XCLIENT.
+    pub(crate) fn attribute(value: &str) -> Result<Self, DsnError> {
+        Self::mailbox(value)
+    }
+
     /// Decoded.
     pub fn text(&self) -> &str {
         &self.0
@@ -234,7 +244,7 @@ fn unitext(value: &str) -> Result<String, DsnError> {
             first if first.is_ascii() && !first.is_ascii_graphic() => return Err(DsnError),
             first => (first, rest.get(first.len_utf8()..).unwrap_or_default()),
         };
-        if character.is_control() {
+        if character.is_control() || sealpost_vault::address::is_treacherous(character) {
             return Err(DsnError);
         }
         text.push(character);

@@ -147,7 +147,15 @@ pub fn domain_of(text: &str) -> Result<String, AddressError> {
         return Err(AddressError::Domain);
     }
     let ascii = idna::domain_to_ascii_strict(text).map_err(|_| AddressError::Domain)?;
-    let well_formed = ascii.len() <= 253
+    // What IDNA would map to something else (another kind of dot, something invisible) is another name than the one written.
+    let (unicode, _) = idna::domain_to_unicode(&ascii);
+    let is_literal = text.split('.').count() == unicode.split('.').count()
+        && text
+            .split('.')
+            .zip(unicode.split('.'))
+            .all(|(written, read)| written.is_ascii() || written.nfc().collect::<String>().to_lowercase() == read);
+    let well_formed = is_literal
+        && ascii.len() <= 253
         && ascii.split('.').all(|label| {
             (1..=63).contains(&label.len())
                 && !label.starts_with('-')
@@ -219,6 +227,8 @@ mod tests {
         ok("\"a@b c\"@x.example", "\"a@b c\"@x.example", "\"a@b c\"@x.example");
         ok("a%b.example@x.example", "a%b.example@x.example", "a%b.example@x.example");
         ok("Ä@Bücher.example", "Ä@xn--bcher-kva.example", "Ä@xn--bcher-kva.example");
+        ok("a@BÜCHER.Straße.example", "a@xn--bcher-kva.xn--strae-oqa.example", "a@xn--bcher-kva.xn--strae-oqa.example");
+        ok("a@XN--bcher-kva.ü.example", "a@xn--bcher-kva.xn--tda.example", "a@xn--bcher-kva.xn--tda.example");
         ok("a\u{308}@x.example", "a\u{308}@x.example", "ä@x.example");
         ok("用户@x.example", "用户@x.example", "用户@x.example");
         ok("a@[192.0.2.1]", "a@[192.0.2.1]", "a@[192.0.2.1]");
@@ -253,6 +263,10 @@ mod tests {
             ("a@x.example.", AddressError::Domain),
             ("a@ｘ.example", AddressError::Domain),
             ("a@x\u{202e}.example", AddressError::Domain),
+            ("a@x\u{3002}example", AddressError::Domain),
+            ("a@x\u{ad}y.example", AddressError::Domain),
+            ("a@x\u{200d}.example", AddressError::Domain),
+            ("a@x\u{fe0f}.example", AddressError::Domain),
             ("a@[300.0.2.1]", AddressError::Domain),
         ] {
             assert_eq!(text.parse::<EmailAddress>(), Err(why), "{text:?}");

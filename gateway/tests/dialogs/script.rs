@@ -66,13 +66,12 @@ impl Script {
     }
 
     pub fn parse(name: &str, text: &str) -> Result<Self, String> {
-        let settings =
-            Settings {
-                hostname: "gateway.example".into(),
-                error_delay: Duration::ZERO,
-                auth_delay: Duration::ZERO,
-                ..Settings::default()
-            };
+        let settings = Settings {
+            hostname: "gateway.example".into(),
+            error_delay: Duration::ZERO,
+            auth_delay: Duration::ZERO,
+            ..Settings::default()
+        };
         let mut script = Self {
             name: name.into(),
             settings,

@@ -7,8 +7,8 @@ use std::time::Duration;
 
 use rustls::ClientConfig;
 use rustls::pki_types::ServerName;
-use sealpost_gateway::{BodyType, Charset};
 use sealpost_gateway::smtp::ReceivedMessage;
+use sealpost_gateway::{BodyType, Charset};
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
 use tokio::net::TcpStream;
 use tokio::time::timeout;

@@ -154,7 +154,6 @@ fn parameters() {
     for text in [
         "AUTH",
         "AUTH=",
-        "AUTH=<",
         "AUTH=a+",
         "SMTPUTF8=1",
         "SMTPUTF8 SMTPUTF8",

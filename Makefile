@@ -1,6 +1,10 @@
 # Two commands: `make run` shows the main job, `make test` runs every test. Both install what they need, or name it.
+# `make test-long` goes on where `make test` ends: it fuzzes each target for FUZZ_SECONDS, after a build of some minutes.
+# `make bench-enumeration` measures what BENCHMARKS.md has.
 
-.PHONY: run test lint web
+.PHONY: run test test-long lint web bench-enumeration
+
+FUZZ_SECONDS ?= 60
 
 # Browser code, built. npm's own lock file decides when its packages are out of date.
 packages := portal/web/node_modules/.package-lock.json
@@ -19,6 +23,12 @@ test:
 	@$(MAKE) -s web
 	cd portal/web && npm test
 	cargo test --workspace --no-fail-fast $(runner)
+
+test-long: test
+	fuzz/run $(FUZZ_SECONDS)
+
+bench-enumeration: web
+	SEALPOST_BENCH_ROUNDS=200 cargo test --test stories $(runner) -- --exact --nocapture accounts::enumeration::answers_look_the_same_with_and_without_an_account
 
 lint: web
 	cargo fmt --all --check

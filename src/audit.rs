@@ -2,6 +2,7 @@
 
 use std::fs::{File, OpenOptions};
 use std::io::{BufRead, BufReader, BufWriter, Write};
+use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 
 use clap::{Args, Subcommand};
@@ -199,6 +200,7 @@ impl Export {
         let file = OpenOptions::new()
             .write(true)
             .create_new(true)
+            .mode(0o600)
             .open(&self.file)
             .map_err(|cause| Failure::usage(format!("{}: {cause}", self.file.display())))?;
         let mut out = BufWriter::new(file);

@@ -5,6 +5,7 @@
 //! The catcher's page has another loopback name than the portal, because cookies don't tell ports apart.
 
 mod catcher;
+mod key_holder;
 mod samples;
 
 use std::io::Write;
@@ -19,6 +20,7 @@ use crate::configuration::Configuration;
 use crate::doors::{self, Keeper};
 use crate::exit::Failure;
 use crate::{init, serve};
+use key_holder::Gnupg;
 
 #[derive(Args)]
 pub struct Demo {
@@ -56,20 +58,39 @@ impl Demo {
         if let Some(Action::Send) = self.action {
             return self.send(smtp).await;
         }
-        let configuration = self.prepare()?;
+        let (configuration, directory) = self.prepare()?;
         let stop = doors::stop_signal(Keeper::Nobody)?;
+        let gnupg = key_holder::prepare(&configuration, &directory).await?;
+        let ended = self.run_doors(&configuration, &directory, gnupg.as_ref().map(Gnupg::home), smtp, stop).await;
+        if let Some(gnupg) = gnupg {
+            gnupg.end().await;
+        }
+        ended
+    }
+
+    async fn run_doors(
+        &self,
+        configuration: &Configuration,
+        directory: &Path,
+        gnupg: Option<&Path>,
+        smtp: SocketAddr,
+        stop: CancellationToken,
+    ) -> Result<(), Failure> {
         let mailbox = format!("http://127.0.0.1:{}", self.mailbox_port);
-        let caught = catcher::start(
-            SocketAddr::from((Ipv4Addr::LOCALHOST, self.catcher_port)),
-            SocketAddr::from((Ipv4Addr::LOCALHOST, self.mailbox_port)),
-            stop.clone(),
-        )
-        .await?;
+        let settings = catcher::Settings {
+            catcher: SocketAddr::from((Ipv4Addr::LOCALHOST, self.catcher_port)),
+            page: SocketAddr::from((Ipv4Addr::LOCALHOST, self.mailbox_port)),
+            gateway: smtp,
+            encrypted: directory.join("encrypted"),
+            gnupg: gnupg.map(Path::to_owned),
+        };
+        let caught = catcher::start(settings, stop.clone()).await?;
         let (opened, open) = tokio::sync::oneshot::channel::<()>();
-        let doors = serve::both(&configuration, stop.clone(), serve::Logs::Quiet, move || {
+        let doors = serve::both(configuration, stop.clone(), serve::Logs::Quiet, move || {
             let _ = opened.send(());
         });
-        let show = self.show(open, smtp, &mailbox, &stop);
+        let next_steps = self.next_steps(&mailbox, gnupg);
+        let show = self.show(open, smtp, &next_steps, &stop);
         let (doors, shown) = tokio::join!(doors, show);
         caught.await;
         doors.and(shown)
@@ -79,7 +100,7 @@ impl Demo {
         &self,
         open: tokio::sync::oneshot::Receiver<()>,
         smtp: SocketAddr,
-        mailbox: &str,
+        next_steps: &str,
         stop: &CancellationToken,
     ) -> Result<(), Failure> {
         let opened = tokio::select! {
@@ -95,29 +116,49 @@ impl Demo {
             stop.cancel();
             return Err(failure);
         }
-        say(&self.next_steps(mailbox));
+        say(next_steps);
         Ok(())
     }
 
-    fn next_steps(&self, mailbox: &str) -> String {
+    fn next_steps(&self, mailbox: &str, gnupg: Option<&Path>) -> String {
         let program = std::env::args_os().next().unwrap_or_else(|| "sealpost".into());
+        let program = quoted(Path::new(&program));
         let ports = if (self.smtp_port, self.mailbox_port) == (2525, 8025) {
             String::new()
         } else {
             format!(" --smtp-port {} --mailbox-port {}", self.smtp_port, self.mailbox_port)
         };
+        let opens = match gnupg {
+            Some(_) => "its page shows the command line with which his\n    GnuPG opens it",
+            None => "GnuPG isn't there to open it; install it (Debian: gnupg) and\n    start the demo again",
+        };
         format!(
-            "\nSealpost is running. Two mails went in over SMTP: a lab result for a patient without a key, which was sealed,\n\
-             and a lunch note, which passed.\n\n\
-             1. Open the mailbox of everybody in this demo:   {mailbox}\n\
-             2. Read the notification that the patient got and follow its link.\n\
-             3. Ask for a code; it arrives in the same mailbox. Type it, read the letter, save the PDF.\n\
-             4. Answer it. The answer arrives in the mailbox of Dr. Weber.\n\n\
+            "\nSealpost is running. Three mails went in over SMTP: a lab result for Paula, a patient without a key, which was sealed;\n\
+             a referral for Emil, who has an OpenPGP key, which was encrypted to it; and a lunch note, which passed.\n\n\
+             A letter\n\
+             \x20 1. Open the mailbox of everybody in this demo:   {mailbox}\n\
+             \x20 2. Read the notification that Paula got and follow its link.\n\
+             \x20 3. Ask for a code; it arrives in the same mailbox. Type it, read the letter, save the PDF.\n\
+             \x20 4. Answer it. The answer arrives in the mailbox of Dr. Weber.\n\n\
+             An account\n\
+             \x20 5. Below the letter, make an account: choose a passphrase, keep the recovery code.\n\
+             \x20 6. In the mailbox, let Dr. Weber write to Paula again. Follow this link: no code, the passphrase at most.\n\
+             \x20 7. With another browser, sign in as {patient}:   http://localhost:{portal}/sign-in\n\n\
+             An OpenPGP key\n\
+             \x20 8. Look at the mail that Emil got; {opens}.\n\n\
+             For the administrator\n\
+             \x20   {program} -c {config} keys explain {key_holder}\n\
+             \x20   {program} -c {config} accounts list\n\
+             \x20   {program} -c {config} letters list\n\
+             \x20   {program} -c {config} audit verify\n\n\
              Send the samples again:    {program} demo{ports} send\n\
              Send a mail of your own:   swaks --server 127.0.0.1:{smtp} --from anna.weber@klinik.example \\\n\
              {pad}--to you@example.net --header 'Subject: [secure] hello'\n\
              Stop with Ctrl-C. Everything lies in {directory}.\n",
-            program = program.to_string_lossy(),
+            portal = self.portal_port,
+            patient = samples::PATIENT.1,
+            key_holder = samples::KEY_HOLDER.1,
+            config = quoted(&self.directory.join("sealpost.toml")),
             smtp = self.smtp_port,
             pad = "                           ",
             directory = self.directory.display(),
@@ -131,7 +172,7 @@ impl Demo {
     }
 
     /// Configuration and keys: made where they are missing, kept where they are there.
-    fn prepare(&self) -> Result<Configuration, Failure> {
+    fn prepare(&self) -> Result<(Configuration, PathBuf), Failure> {
         let said = |path: &Path| {
             let path = path.display().to_string();
             move |cause: std::io::Error| Failure::system(format!("{path}: {cause}"))
@@ -150,7 +191,7 @@ impl Demo {
         } else {
             init::make_keys(&configuration)?;
         }
-        Ok(configuration)
+        Ok((configuration, directory))
     }
 
     fn configuration(&self) -> String {
@@ -184,4 +225,14 @@ fn say(text: &str) {
     // Who closed our output doesn't want to read it.
     let _ = out.write_all(text.as_bytes());
     let _ = out.flush();
+}
+
+/// A path as a shell takes it.
+fn quoted(path: &Path) -> String {
+    let text = path.display().to_string();
+    if text.chars().all(|c| c.is_ascii_alphanumeric() || "/._-+:@%".contains(c)) {
+        text
+    } else {
+        format!("'{}'", text.replace('\'', "'\\''"))
+    }
 }

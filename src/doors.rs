@@ -4,6 +4,7 @@
 //! so that no door outlives the process that looks after it.
 
 use std::net::SocketAddr;
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
@@ -19,8 +20,9 @@ use tokio_util::task::TaskTracker;
 use tracing::{error, info, warn};
 
 use sealpost_gateway::audit::{self, Event};
+use sealpost_gateway::keyring::{Keyring, MasterSource, Used};
 use sealpost_gateway::queue::{Queue, Reporter};
-use sealpost_gateway::{queue, smtp};
+use sealpost_gateway::{Gateway, queue, smtp};
 use sealpost_vault::bell::{self, Listener};
 use sealpost_vault::clock::Clock;
 use sealpost_vault::db::{Db, Schema};
@@ -34,6 +36,9 @@ use crate::{parts, tls};
 
 /// How long a graceful stop may take.
 const PATIENCE: Duration = Duration::from_secs(40);
+
+/// How often the gateway looks whether its keys were changed.
+const LOOK_AT_KEYS: Duration = Duration::from_secs(3);
 
 /// Who looks after this process.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -184,6 +189,8 @@ pub async fn gateway(configuration: &Configuration, keeper: Keeper) -> Result<()
             stop.clone(),
         ));
     }
+    let keys = (configuration.keys.directory.clone(), configuration.master()?);
+    tasks.spawn(until_keys_change(keys, Arc::clone(&gateway), stop.clone()));
     if let Some(health) = health {
         tasks.spawn(answer_health(health, queue, stop.clone()));
     }
@@ -199,6 +206,30 @@ pub async fn gateway(configuration: &Configuration, keeper: Keeper) -> Result<()
         error!(%cause, "the audit doesn't say that the gateway stopped, or it isn't chained yet");
     }
     ended
+}
+
+/// Ends when the keys on this machine were changed, and all with it: what commands queue from then on is sealed under
+/// keys that only a gateway started anew has.
+async fn until_keys_change(
+    (directory, master): (PathBuf, MasterSource),
+    gateway: Arc<Gateway>,
+    stop: CancellationToken,
+) {
+    let here = gateway.keyring().generation();
+    loop {
+        tokio::select! {
+            () = tokio::time::sleep(LOOK_AT_KEYS) => {}
+            () = stop.cancelled() => return,
+        }
+        let Ok(Some(used)) = Used::of(gateway.own_store()).await else { continue };
+        // Another machine's may be newer than ours: then nothing is gained.
+        let are_there =
+            || Keyring::load(&directory, &master).is_ok_and(|keyring| keyring.generation() >= used.generation);
+        if used.generation > here && are_there() {
+            info!(generation = used.generation, "the keys were changed: the gateway starts anew to use them");
+            return;
+        }
+    }
 }
 
 /// What the gateway does at once. A part that ends before it is told to takes all with it: a gateway that takes mail and

@@ -4,18 +4,20 @@ use std::path::Path;
 
 use clap::Args;
 
-use sealpost_gateway::keyring::{Keyring, Made, MasterSource, Upgraded};
+use sealpost_gateway::keyring::{Keyring, Made, MasterSource, Upgraded, Used};
 use sealpost_vault::clock::Clock;
 
 use crate::configuration::Configuration;
 use crate::exit::Failure;
+use crate::parts;
 
 #[derive(Args)]
 pub struct Init {}
 
 impl Init {
-    pub fn run(&self, config: &Path) -> Result<(), Failure> {
+    pub async fn run(&self, config: &Path) -> Result<(), Failure> {
         let configuration = Configuration::load(config)?;
+        refuse_used_store(&configuration).await?;
         let (keyring, made) = make_keys(&configuration)?;
         println!("Keys made in {}", configuration.keys.directory.display());
         println!("Organisation's certificate: {}", keyring.fingerprint_hex());
@@ -25,6 +27,20 @@ impl Init {
             "Back the keys up now (sealpost keys backup FILE): without them nothing that is stored can be opened again."
         );
         Ok(())
+    }
+}
+
+/// New keys would open nothing of what a store holds that was used before: whoever has lost the keys needs their backup.
+async fn refuse_used_store(configuration: &Configuration) -> Result<(), Failure> {
+    // A store that doesn't answer, or isn't made yet, says nothing against new keys.
+    let Ok(Some(store)) = parts::own_store_if_there(configuration).await else { return Ok(()) };
+    match Used::of(&store).await {
+        Ok(Some(_)) => Err(Failure::configuration(format!(
+            "the store in {} was used with keys before, and nothing in it opens with new ones: restore the backup of the \
+             keys (`sealpost keys restore`). For another organisation, name another store directory",
+            configuration.store.directory.display()
+        ))),
+        _ => Ok(()),
     }
 }
 

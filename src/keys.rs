@@ -24,8 +24,7 @@ const ROTATE: &str = "Change keys: new ones come beside the old ones, which go o
     audit         the audit's chain is signed with a new key; the old secret is destroyed, its public half is kept\n\n\
     The OPAQUE key is never changed: every passphrase hangs on it. A rotation is no remedy for stolen keys, because the old \
     ones go on being believed.\n\n\
-    A running gateway goes on with the old keys, which loses nothing. Restart it to use the new ones, and back the keys up \
-    again: a store that was used with new keys refuses older ones.";
+    A running gateway starts anew with the new keys within seconds. Back the keys up again: a store that was used with new keys refuses older ones.";
 
 #[derive(Args)]
 pub struct KeysCommand {

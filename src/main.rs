@@ -68,7 +68,7 @@ enum Command {
     /// Try Sealpost on this machine: sample mails, and a mailbox in the browser that catches everything
     #[command(
         long_about = "Try Sealpost on this machine: sample mails, and a mailbox in the browser that catches everything.\n\n\
-        Makes keys and a configuration in a directory of its own, runs gateway and portal, sends two sample mails, and prints \
+        Makes keys and a configuration in a directory of its own, runs gateway and portal, sends three sample mails, and prints \
         what to click next. It reads no configuration file, and nothing leaves this machine. Ctrl-C ends it; the directory stays, and can be deleted."
     )]
     Demo(demo::Demo),
@@ -101,7 +101,7 @@ fn main() -> ExitCode {
 
 fn obey(command: Command, config: &Path) -> Result<(), Failure> {
     match command {
-        Command::Init(init) => init.run(config),
+        Command::Init(init) => on_runtime(init.run(config)),
         Command::Serve(serve) => {
             // The portal's process gives up its rights while it has one thread; the runtime starts more.
             let fit = serve.fit(config)?;

@@ -39,7 +39,7 @@ impl Gateway {
     ) -> Result<Answer, StoreError> {
         let refused = async |why: &'static str| {
             warn!(pickup = %pickup_id, reply = %reply_id, why, "a reply was refused");
-            self.statement_refused(Statement::Reply, pickup_id, why).await?;
+            self.not_believed(Statement::Reply, Some(pickup_id), None, why).await?;
             Ok(Answer::Refused)
         };
         let taken: Option<(String,)> = sqlx::query_as("select pickup_id from replies where reply_id = $1")

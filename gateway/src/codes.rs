@@ -19,6 +19,7 @@ use sealpost_vault::db::StoreError;
 use sealpost_vault::derive::code_hash;
 use sealpost_vault::errands::{Answer, Bytes, Scope};
 use sealpost_vault::id::{AccountId, ErrandId, NoRandomness, random};
+use sealpost_vault::sessions::CODE_LIFETIME;
 
 use crate::accounts::Mailbox;
 use crate::audit::{self, Event};
@@ -27,8 +28,6 @@ use crate::pickups::{self, KEEP_CODE, Pickup};
 use crate::pipeline::Gateway;
 use crate::queue::{Kind, Mail};
 
-/// How long a code is good, in seconds.
-pub const CODE_LIFETIME: Time = 600;
 /// Codes per letter: so many in so many seconds; and of these, how many for a typed address. Whoever knows an address could
 /// otherwise use up what the holder of the link needs.
 const CODE_QUOTAS: [Quota; 2] =

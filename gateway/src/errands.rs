@@ -236,8 +236,7 @@ impl Gateway {
             return Ok(Answer::Done);
         }
         let Some(voice) = self.voice(&pickup).await? else {
-            warn!(pickup = %pickup_id, "a receipt by link where no voice counts: dropped");
-            self.statement_refused(Statement::Opened, pickup_id, "no voice counts").await?;
+            self.not_believed(Statement::Opened, Some(pickup_id), None, "no voice counts").await?;
             return Ok(Answer::Done);
         };
         let said = seal::verify_opened(
@@ -250,8 +249,7 @@ impl Gateway {
             &mac.0,
         );
         if said.is_err() {
-            warn!(pickup = %pickup_id, "a receipt without the reader's voice: dropped");
-            self.statement_refused(Statement::Opened, pickup_id, "not the reader's voice").await?;
+            self.not_believed(Statement::Opened, Some(pickup_id), None, "not the reader's voice").await?;
             return Ok(Answer::Done);
         }
         let mut transaction = self.stores.own.begin().await?;
@@ -264,17 +262,6 @@ impl Gateway {
         info!(pickup = %pickup_id, "opened");
         self.stores.own.forget_deleted().await?;
         Ok(Answer::Done)
-    }
-
-    /// What was said in a reader's name and isn't believed changes nothing, and is remembered.
-    pub(crate) async fn statement_refused(
-        &self,
-        statement: Statement,
-        pickup: PickupId,
-        why: &'static str,
-    ) -> Result<(), StoreError> {
-        let refused = Event::StatementRefused { statement, pickup: Some(pickup), account: None, why };
-        audit::record_alone(&self.stores.own, refused, self.clock.now()).await
     }
 
     /// Old answers and old codes are forgotten.

@@ -8,7 +8,7 @@
 //! Order: the vault is written first and idempotently, the own store last; what a crash leaves in the vault without a row
 //! here is swept at the next start.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::Arc;
 
 use sqlx::{Any, Transaction};
@@ -16,7 +16,7 @@ use sqlx::{Any, Transaction};
 use sealpost_vault::clock::Time;
 use sealpost_vault::db::StoreError;
 use sealpost_vault::derive::sha256;
-use sealpost_vault::id::{ContentId, ConversationId, LetterId, PickupId, QueueId, Token};
+use sealpost_vault::id::{AccountId, ContentId, ConversationId, LetterId, PickupId, QueueId, Token};
 use sealpost_vault::letters::{self, NewContent, NewLetter, NewPickup, NewWay};
 use sealpost_vault::{EmailAddress, Identity};
 
@@ -44,12 +44,18 @@ pub(crate) struct Held {
 pub(crate) struct Letters {
     conversations: Vec<Conversation>,
     pickups: Vec<Pickup>,
+    /// Whose certificates letters were sealed to.
+    accounts: BTreeSet<AccountId>,
     message_id: Option<String>,
 }
 
 impl Letters {
     pub(crate) async fn record(self, transaction: &mut Transaction<'static, Any>, now: Time) -> Result<(), StoreError> {
         let mut ids: Vec<ConversationId> = Vec::new();
+        for account in &self.accounts {
+            // Reset while the letter was being sealed: nobody could ever open it. It is sealed once more.
+            pins::stays(transaction, *account).await?;
+        }
         for conversation in &self.conversations {
             conversations::begin(transaction, conversation, now).await?;
         }
@@ -125,6 +131,7 @@ impl Gateway {
         for circle in circles {
             for reader in circle.readers {
                 let Some((letter_id, pickup_id, opens)) = openings.next() else { continue };
+                held.letters.accounts.extend(reader.pinned.as_ref().map(|pinned| pinned.account));
                 let (way, kept_link, kept_voice) = match &opens {
                     Opens::Link(secret) => (
                         Way::Link,

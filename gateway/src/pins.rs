@@ -12,7 +12,7 @@ use sqlx::{Any, Row, Transaction};
 
 use sealpost_vault::Identity;
 use sealpost_vault::clock::Time;
-use sealpost_vault::db::{Db, StoreError};
+use sealpost_vault::db::{Db, StoreError, met};
 use sealpost_vault::derive::{FieldTooLong, ctx, sha256};
 use sealpost_vault::id::{AccountId, PickupId};
 
@@ -210,6 +210,17 @@ pub(crate) async fn is_pinned(
     Ok(pins > 0)
 }
 
+/// Within a transaction: the account's pin stays as it is until the transaction ends. An error where it is there no more.
+/// Callers with several accounts name them in their order, so that two at once don't wait for each other.
+pub(crate) async fn stays(transaction: &mut Transaction<'static, Any>, account: AccountId) -> Result<(), StoreError> {
+    // Takes the row's lock on either engine.
+    let done = sqlx::query("update pins set state = state where account_id = $1 and state = 'enrolled'")
+        .bind(account.to_string())
+        .execute(&mut **transaction)
+        .await?;
+    met(&done, 1)
+}
+
 fn verified(keyring: &Keyring, row: &AnyRow) -> Result<Pin, StoreError> {
     let reader = Identity::from_stored(row.try_get("reader")?);
     let state = match row.try_get::<String, _>("state")?.as_str() {
@@ -249,4 +260,4 @@ fn verified(keyring: &Keyring, row: &AnyRow) -> Result<Pin, StoreError> {
 }
 
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;

@@ -79,6 +79,7 @@ macro_rules! scenarios {
 scenarios! {
     audit:
         a_letters_life_is_recorded_in_order_and_without_content,
+        what_strangers_repeat_is_recorded_once_in_an_hour,
         an_administrators_orders_are_recorded,
         nothing_changes_without_its_record;
     endings:
@@ -167,6 +168,7 @@ scenarios! {
         a_registration_is_good_for_an_hour_and_the_letter_must_live,
         letters_whose_link_is_kept_are_taken_along,
         garbage_instead_of_a_key_packet_destroys_nothing,
+        garbage_does_not_take_the_place_of_what_the_gateway_wraps,
         a_withheld_key_packet_keeps_the_link,
         from_the_pin_on_only_signatures_count,
         after_a_reset_an_old_enrolment_cannot_be_played_again;

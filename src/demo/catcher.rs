@@ -1,18 +1,21 @@
 //! The demo's mail catcher: takes every mail and shows it on a page. It stands for the mailboxes of everybody in the demo.
 //!
 //! It speaks SMTP by the gateway's own session, keeps the last [`MOST`] mails in memory, and lives in the demo only.
-//! Security: loopback only; a mail's HTML is shown in a sandboxed frame that loads nothing.
+//! Security: loopback only; a mail's HTML is shown in a sandboxed frame that loads nothing; another site's page can't have
+//! a letter written.
 
 use std::collections::VecDeque;
 use std::future::Future;
 use std::net::SocketAddr;
+use std::path::PathBuf;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use askama::Template;
+use axum::Router;
 use axum::extract::{Path, State};
-use axum::http::{StatusCode, header};
-use axum::response::{Html, IntoResponse, Response};
-use axum::{Router, routing::get};
+use axum::http::{HeaderMap, StatusCode, header};
+use axum::response::{Html, IntoResponse, Redirect, Response};
+use axum::routing::{get, post};
 use mail_parser::{Message, MessageParser, MimeHeaders};
 use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
@@ -23,6 +26,7 @@ use sealpost_gateway::{Rejection, ReversePath};
 use sealpost_vault::EmailAddress;
 use sealpost_vault::clock::Clock;
 
+use super::{quoted, samples};
 use crate::exit::Failure;
 use crate::logging::time;
 
@@ -36,9 +40,21 @@ struct Caught {
     bytes: Vec<u8>,
 }
 
-#[derive(Default)]
+/// Where the catcher listens, and what it needs for its pages.
+pub struct Settings {
+    pub catcher: SocketAddr,
+    pub page: SocketAddr,
+    /// The gateway's port, for another letter.
+    pub gateway: SocketAddr,
+    /// Where encrypted mails are put for GnuPG.
+    pub encrypted: PathBuf,
+    /// The home directory of a GnuPG that opens them.
+    pub gnupg: Option<PathBuf>,
+}
+
 struct Mailbox {
     mails: Mutex<(u64, VecDeque<Caught>)>,
+    settings: Settings,
 }
 
 impl Mailbox {
@@ -77,20 +93,17 @@ impl Intake for Mailbox {
 }
 
 /// Opens both listeners; the future ends when both have ended.
-pub async fn start(
-    smtp_address: SocketAddr,
-    page_address: SocketAddr,
-    stop: CancellationToken,
-) -> Result<impl Future<Output = ()>, Failure> {
+pub async fn start(settings: Settings, stop: CancellationToken) -> Result<impl Future<Output = ()>, Failure> {
     let bind = async |address: SocketAddr| {
         TcpListener::bind(address)
             .await
             .map_err(|cause| Failure::unavailable(format!("can't listen on {address}: {cause}")))
     };
-    let (listener, page) = (bind(smtp_address).await?, bind(page_address).await?);
-    let mailbox = Arc::new(Mailbox::default());
+    let (listener, page) = (bind(settings.catcher).await?, bind(settings.page).await?);
+    let mailbox = Arc::new(Mailbox { mails: Mutex::default(), settings });
     let routes = Router::new()
         .route("/", get(list))
+        .route("/another-letter", post(another_letter))
         .route("/mail/{number}", get(show))
         .route("/mail/{number}/html", get(html))
         .route("/mail/{number}/source", get(source))
@@ -155,6 +168,16 @@ async fn list(State(mailbox): State<Arc<Mailbox>>) -> Response {
     page(&ListPage { lines })
 }
 
+async fn another_letter(State(mailbox): State<Arc<Mailbox>>, headers: HeaderMap) -> Response {
+    if headers.get("sec-fetch-site").is_some_and(|site| site != "same-origin") {
+        return StatusCode::FORBIDDEN.into_response();
+    }
+    match samples::send_another(mailbox.settings.gateway).await {
+        Ok(()) => Redirect::to("/").into_response(),
+        Err(_) => (StatusCode::BAD_GATEWAY, "the gateway didn't take the letter\n").into_response(),
+    }
+}
+
 #[derive(Template)]
 #[template(path = "demo/mail.html")]
 struct MailPage {
@@ -166,6 +189,14 @@ struct MailPage {
     /// Text, and where a piece of it is a link, its address.
     pieces: Vec<Piece>,
     attachments: Vec<String>,
+    encrypted: Encrypted,
+}
+
+enum Encrypted {
+    No,
+    /// This command line opens it.
+    OpensWith(String),
+    NobodyOpens,
 }
 
 struct Piece {
@@ -179,18 +210,41 @@ async fn show(State(mailbox): State<Arc<Mailbox>>, Path(number): Path<u64>) -> R
         mails.iter().find(|mail| mail.number == number).map(|mail| mail.recipients.clone()).unwrap_or_default()
     });
     let Some(message) = MessageParser::default().parse(&bytes) else { return missing() };
+    let encrypted = encrypted(&mailbox.settings, number, &message);
+    let text = match encrypted {
+        Encrypted::No => message.body_text(0).unwrap_or_default(),
+        Encrypted::OpensWith(_) | Encrypted::NobodyOpens => String::from_utf8_lossy(&bytes),
+    };
     page(&MailPage {
         number,
         from: from_of(&message),
         to,
         subject: message.subject().unwrap_or_default().to_owned(),
         has_html: message.html_part(0).is_some_and(mail_parser::MessagePart::is_text_html),
-        pieces: pieces(&message.body_text(0).unwrap_or_default()),
+        pieces: pieces(&text),
         attachments: message
             .attachments()
             .map(|part| part.attachment_name().unwrap_or("attachment").to_owned())
             .collect(),
+        encrypted,
     })
+}
+
+/// Puts an encrypted mail where the command line that is shown with it finds it.
+fn encrypted(settings: &Settings, number: u64, message: &Message<'_>) -> Encrypted {
+    let kind = message.root_part().content_type();
+    if !kind.is_some_and(|kind| kind.ctype() == "multipart" && kind.subtype() == Some("encrypted")) {
+        return Encrypted::No;
+    }
+    let file = settings.encrypted.join(format!("{number}.eml"));
+    let written =
+        std::fs::create_dir_all(&settings.encrypted).and_then(|()| std::fs::write(&file, message.raw_message()));
+    match (&settings.gnupg, written) {
+        (Some(home), Ok(())) => {
+            Encrypted::OpensWith(format!("gpg --homedir {} --decrypt {}", quoted(home), quoted(&file)))
+        }
+        _ => Encrypted::NobodyOpens,
+    }
 }
 
 /// Cuts a text at its links.
@@ -241,7 +295,7 @@ fn missing() -> Response {
 }
 
 fn page(template: &impl Template) -> Response {
-    const POLICY: &str = "default-src 'none'; style-src 'self'; frame-src 'self'; base-uri 'none'; form-action 'none'";
+    const POLICY: &str = "default-src 'none'; style-src 'self'; frame-src 'self'; base-uri 'none'; form-action 'self'";
     match template.render() {
         Ok(text) => ([(header::CONTENT_SECURITY_POLICY, POLICY)], Html(text)).into_response(),
         Err(cause) => {

@@ -1,4 +1,5 @@
-//! The demo's sample mails: a lab result with a PDF for a patient without a key, and a lunch note that passes.
+//! The demo's sample mails: a lab result with a PDF for a patient without a key, and the letter that follows it; a referral for a
+//! colleague with an OpenPGP key; and a lunch note that passes.
 
 use std::fmt::Write as _;
 use std::net::SocketAddr;
@@ -18,16 +19,28 @@ pub const LOGO: &str = "<svg xmlns=\"http://www.w3.org/2000/svg\" viewBox=\"0 0 
     <path d=\"M20 12h8v8h8v8h-8v8h-8v-8h-8v-8h8z\" fill=\"#fff\"/></svg>\n";
 
 const SENDER: (&str, &str) = ("Dr. Anna Weber", "anna.weber@klinik.example");
-const PATIENT: (&str, &str) = ("Paula Patient", "paula.patient@mail.example");
+pub const PATIENT: (&str, &str) = ("Paula Patient", "paula.patient@mail.example");
 const COLLEAGUE: (&str, &str) = ("Jonas Berger", "jonas.berger@partner.example");
+/// Who has an OpenPGP key.
+pub const KEY_HOLDER: (&str, &str) = ("Emil Olsen", "emil.olsen@partner.example");
 
-/// Sends both through the gateway's SMTP port.
+/// Sends the samples that the demo begins with through the gateway's SMTP port.
 pub async fn send(smtp: SocketAddr) -> Result<(), Failure> {
+    let mails = [(lab_result()?, PATIENT), (referral()?, KEY_HOLDER), (lunch_note()?, COLLEAGUE)];
+    submit(smtp, &mails).await
+}
+
+/// Sends the patient another letter.
+pub async fn send_another(smtp: SocketAddr) -> Result<(), Failure> {
+    submit(smtp, &[(advice()?, PATIENT)]).await
+}
+
+async fn submit(smtp: SocketAddr, mails: &[(Message, (&str, &str))]) -> Result<(), Failure> {
     let client =
         Client::new("workstation.klinik.example", Trust::system().map_err(Failure::system)?, Timeouts::default());
     let hop = NextHop { host: smtp.ip().to_string(), port: smtp.port(), tls: TlsMode::Opportunistic };
-    for (mail, recipient) in [(lab_result(), PATIENT), (lunch_note(), COLLEAGUE)] {
-        let mail = mail?.formatted();
+    for (mail, recipient) in mails {
+        let mail = mail.formatted();
         let from = ReversePath::Address(SENDER.1.parse().map_err(Failure::data)?);
         let to = [recipient.1.parse().map_err(Failure::data)?];
         let handed = client.deliver(&hop, Transmission { reverse_path: &from, recipients: &to, bytes: &mail }).await;
@@ -74,15 +87,39 @@ fn lab_result() -> Result<Message, Failure> {
         .map_err(Failure::data)
 }
 
+fn advice() -> Result<Message, Failure> {
+    plain(
+        PATIENT,
+        "[secure] What to do about your vitamin D",
+        "Dear Ms Patient,\r\n\r\nplease take 1000 units of vitamin D a day until spring, with a meal. We look at the value again in \
+         March; you needn't come before.\r\n\r\nKind regards\r\nAnna Weber\r\nInternal medicine, Klinikum Musterstadt\r\n",
+    )
+}
+
+fn referral() -> Result<Message, Failure> {
+    plain(
+        KEY_HOLDER,
+        "[secure] Referral: Ms Patient",
+        "Dear Emil,\r\n\r\nMs Patient would like to see you about her knee. Could you find her an appointment next week? \
+         The pictures are with her.\r\n\r\nAnna\r\n",
+    )
+}
+
 fn lunch_note() -> Result<Message, Failure> {
+    plain(
+        COLLEAGUE,
+        "Lunch on Thursday?",
+        "Hello Jonas,\r\n\r\nwould half past twelve in the canteen suit you?\r\n\r\nAnna\r\n",
+    )
+}
+
+fn plain(to: (&str, &str), subject: &str, text: &str) -> Result<Message, Failure> {
     Message::builder()
         .from(mailbox(SENDER)?)
-        .to(mailbox(COLLEAGUE)?)
-        .subject("Lunch on Thursday?")
+        .to(mailbox(to)?)
+        .subject(subject)
         .message_id(None)
-        .singlepart(SinglePart::plain(
-            "Hello Jonas,\r\n\r\nwould half past twelve in the canteen suit you?\r\n\r\nAnna\r\n".to_owned(),
-        ))
+        .singlepart(SinglePart::plain(text.to_owned()))
         .map_err(Failure::data)
 }
 

@@ -4,16 +4,15 @@ use std::path::Path;
 
 use sealpost_gateway::audit::{self, Event};
 use sealpost_gateway::keyring::{Change, Primary, Rotating};
-use sealpost_vault::StoreError;
-use sealpost_vault::clock::Clock;
+use sealpost_vault::clock::{Clock, Time};
+use sealpost_vault::{Db, StoreError};
 
 use super::{backup, passphrase};
 use crate::configuration::Configuration;
 use crate::exit::Failure;
 use crate::parts;
 
-const AFTERWARDS: &str = "Restart Sealpost to use them (systemctl restart sealpost); until then it goes on with the old ones, which loses \
-    nothing.\nBack the keys up again, an older backup lacks what is new: sealpost keys backup FILE";
+const AFTERWARDS: &str = "A gateway that runs starts anew with them within seconds.\nBack the keys up again, an older backup lacks what is new: sealpost keys backup FILE";
 
 pub async fn rotate(
     configuration: &Configuration,
@@ -30,14 +29,8 @@ pub async fn rotate(
         }
         None => None,
     };
-    // Before anything is changed: a store that doesn't answer, or that was used with newer keys, stops it here.
-    let store = parts::own_store_if_there(configuration).await?;
     let now = Clock::system().now();
-    let mut change = Change::begin(&configuration.keys.directory, &configuration.master()?)?;
-    if let Some(store) = &store {
-        store.migrate().await?;
-        change.keyring().take_up(store, now).await?;
-    }
+    let (mut change, store) = begin(configuration, now).await?;
     let mut rotated = Vec::with_capacity(keys.len());
     for key in Rotating::ALL.into_iter().filter(|key| keys.contains(key)) {
         rotated.push((key, change.rotate(key, primary.as_ref(), now)?));
@@ -60,19 +53,25 @@ pub async fn rotate(
     Ok(())
 }
 
+/// Before anything is changed: a store that doesn't answer, or that was used with newer keys, stops it here.
+async fn begin(configuration: &Configuration, now: Time) -> Result<(Change, Option<Db>), Failure> {
+    let store = parts::own_store_if_there(configuration).await?;
+    let change = Change::begin(&configuration.keys.directory, &configuration.master()?)?;
+    if let Some(store) = &store {
+        store.migrate().await?;
+        change.keyring().take_up(store, now).await?;
+    }
+    Ok((change, store))
+}
+
 pub async fn detach_primary(
     configuration: &Configuration,
     file: &Path,
     passphrase: &passphrase::Source,
 ) -> Result<(), Failure> {
     backup::refuse_existing(file)?;
-    let store = parts::own_store_if_there(configuration).await?;
     let now = Clock::system().now();
-    let mut change = Change::begin(&configuration.keys.directory, &configuration.master()?)?;
-    if let Some(store) = &store {
-        store.migrate().await?;
-        change.keyring().take_up(store, now).await?;
-    }
+    let (mut change, store) = begin(configuration, now).await?;
     if !change.keyring().has_primary() {
         return Err(Failure::usage("the organisation's primary key was taken out before"));
     }
@@ -88,8 +87,8 @@ pub async fn detach_primary(
     }
     println!(
         "The organisation's primary key lies in {} alone now: take the file off this machine, in two copies, with its \
-         passphrase apart.\nIt is needed for: sealpost keys rotate organisation --primary FILE\nA Sealpost that runs still has it in memory: restart \
-         it (systemctl restart sealpost).\nBack the keys up again, and destroy the older backups when you have the two copies: they \
+         passphrase apart.\nIt is needed for: sealpost keys rotate organisation --primary FILE\nA gateway that runs forgets it within seconds, when \
+         it starts anew.\nBack the keys up again, and destroy the older backups when you have the two copies: they \
          have the primary key too.",
         file.display()
     );

@@ -168,8 +168,8 @@ const file = concat(
 const upload = random(192);
 const recoveryHash = sha256(recoveryProof);
 const enrol = ctx('say/enrol', ...bound, fingerprint, sha256(certificate), sha256(file), sha256(upload), sha256(recoveryHash));
-const receipt = ctx('say/opened', new Uint8Array(0), lid, a, o, sha256(base64(vectors.slip.packet)));
 const keyPacket = await wrap(hex(pickup.sessionKey), publicKey);
+const receipt = ctx('say/opened', new Uint8Array(0), lid, a, o, sha256(base64(vectors.slip.packet)), sha256(keyPacket));
 const rewrap = ctx('say/rewrap', ...bound, sha256(keyPacket));
 const newFile = concat(
   await wrapByPassword(accountKey, toBase64(random(32))), await wrapByPassword(accountKey, unlock.recovery),

@@ -1,6 +1,7 @@
 //! The audit from the command line: whole, exported, and after somebody was at the database.
 
 use std::fs;
+use std::os::unix::fs::PermissionsExt;
 
 use sealpost_vault::db::{Db, Schema};
 
@@ -22,6 +23,7 @@ async fn what_was_done_to_the_audit_is_said_by_the_command() {
     let exported = world.sealpost.state().join("export.jsonl");
     let export = exported.to_str().unwrap();
     world.sealpost.command(&["audit", "export", export]);
+    assert_eq!(fs::metadata(&exported).unwrap().permissions().mode() & 0o777, 0o600, "it says who writes to whom");
     let text = fs::read_to_string(&exported).unwrap();
     for kind in ["gateway-started", "accepted", "held", "delivered"] {
         assert!(text.contains(&format!("\"kind\":\"{kind}\"")), "{kind} in:\n{text}");

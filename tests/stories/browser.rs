@@ -1,4 +1,4 @@
-//! Chromium, driven through chromedriver: a fresh profile for each story, one browser at a time.
+//! Chromium, driven through chromedriver: a fresh profile for each browser, one story's browsers at a time.
 //!
 //! We start the browser ourselves and let chromedriver attach to it, because a driver session that ends must not take
 //! the browser along: a tab can only be discarded while no debugger is attached.
@@ -17,7 +17,7 @@ use crate::ports;
 use crate::process::Running;
 use crate::scratch::Scratch;
 
-/// Two cores, one Chromium.
+/// Two cores, one story with Chromium.
 static ONE_AT_A_TIME: Mutex<()> = Mutex::const_new(());
 
 /// The sizes that pages are made for.
@@ -47,12 +47,20 @@ pub struct Browser {
     _chromedriver: Running,
     _chromium: Running,
     _profile: Scratch,
-    _turn: MutexGuard<'static, ()>,
+    _turn: Option<MutexGuard<'static, ()>>,
 }
 
 impl Browser {
     pub async fn start(screen: Screen) -> Self {
-        let turn = ONE_AT_A_TIME.lock().await;
+        Self::with_profile(screen, Some(ONE_AT_A_TIME.lock().await)).await
+    }
+
+    /// Another profile of the same story, while this one stays open.
+    pub async fn beside(&self, screen: Screen) -> Self {
+        Self::with_profile(screen, None).await
+    }
+
+    async fn with_profile(screen: Screen, turn: Option<MutexGuard<'static, ()>>) -> Self {
         let profile = Scratch::new();
         let directory = profile.directory("profile");
         // chrome://discards is among the pages that a switch in the browser's own state must allow.

@@ -87,6 +87,12 @@ fn keys_that_gnupg_made_are_imported_explained_and_removed() {
     let said = sealpost.command(&["keys", "list", "praxis.example"]);
     assert!(said.contains(&anna) && said.contains("usable") && said.contains("anna@praxis.example"), "{said}");
 
+    // From standard input, with and without a name for it.
+    for arguments in [&["keys", "import"][..], &["keys", "import", "-"]] {
+        let said = sealpost.command_reading(Path::new(&armored), arguments);
+        assert!(said.contains(&format!("{anna}  known already")), "{said}");
+    }
+
     // What is stored is what GnuPG reads.
     let shown = file("shown.asc");
     fs::write(&shown, sealpost.command(&["keys", "show", "anna@praxis.example", "--armor"])).unwrap();

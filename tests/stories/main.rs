@@ -31,11 +31,13 @@ mod world;
 
 mod programs;
 
+mod accounts;
 mod administration;
 mod audit;
 mod bells;
 mod broken_portal;
 mod crashes;
+mod demo;
 mod encryption;
 mod endings;
 mod keys;

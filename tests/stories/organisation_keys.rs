@@ -4,8 +4,11 @@ use std::fs;
 use std::os::unix::fs::PermissionsExt;
 
 use crate::browser::{Browser, Screen};
+use crate::patience::{PATIENCE, until};
+use crate::ports;
 use crate::scratch::Scratch;
 use crate::sealpost::{Sealpost, Setup};
+use crate::smtp;
 use crate::world::{Database, READER, SENDER, World, contains, is_notification, letter, link_in};
 
 const ENCLOSURE: (&str, &[u8]) = ("a.txt", b"enclosed");
@@ -19,9 +22,8 @@ async fn letters_from_before_a_rotation_are_read_and_answered_after_it() {
     let open = Browser::start(Screen::Phone).await;
     open.read(&world, &before).await;
 
-    // While it runs; the old keys do until it is restarted.
     let said = world.sealpost.command(&["keys", "rotate"]);
-    assert!(said.contains("generation 2") && said.contains("Restart Sealpost"), "{said}");
+    assert!(said.contains("generation 2") && said.contains("Back the keys up again"), "{said}");
     world.sealpost.stop().await;
     world.sealpost.open().await;
 
@@ -83,6 +85,10 @@ async fn keys_are_backed_up_and_restored_and_older_ones_are_recognised() {
     let (code, said) = sealpost.failing(&[restore[0], restore[1], &first, "--passphrase-file", &words]);
     assert!(code == Some(78) && said.contains("older than the store"), "{said}");
     assert!(!home.join("keys").exists());
+    // New keys would open nothing of what is stored.
+    let (code, said) = sealpost.failing(&["init"]);
+    assert!(code == Some(78) && said.contains("was used with keys before"), "{said}");
+    assert!(!home.join("keys").exists() && !home.join("keys.master").exists());
     let wrong = at("wrong");
     fs::write(&wrong, "incorrect horse battery\n").unwrap();
     let (code, said) = sealpost.failing(&[restore[0], restore[1], &second, "--passphrase-file", &wrong]);
@@ -104,6 +110,33 @@ async fn keys_are_backed_up_and_restored_and_older_ones_are_recognised() {
     assert!(code == Some(78) && said.contains("older than the store"), "{said}");
     let (status, log) = sealpost.try_open().await.expect_err("serves with keys older than the store");
     assert!(status.code() == Some(78) && log.contains("older than the store"), "{log}");
+}
+
+/// What a command queues is sealed under the new keys: a gateway with the old ones could not send it.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_gateway_that_runs_takes_up_changed_keys() {
+    let scratch = Scratch::new();
+    let sealpost = Sealpost::start(&scratch, Setup::between(ports::free(), ports::free())).await;
+    let mail = format!("From: {SENDER}\r\nTo: {READER}\r\nSubject: [secure] x\r\n\r\nx\r\n");
+    assert!(smtp::send(sealpost.setup().smtp, SENDER, &[READER], mail.as_bytes()).await.accepted());
+    let pickup = until("the letter", PATIENCE, async || {
+        let listed = sealpost.command(&["letters", "list", "--json"]);
+        let letter: serde_json::Value = serde_json::from_str(listed.lines().next()?).ok()?;
+        letter["pickup"].as_str().map(str::to_owned)
+    })
+    .await;
+    let [gateway, portal] = ["gateway", "portal"].map(|name| sealpost.door(name).unwrap());
+    sealpost.command(&["keys", "rotate", "spool"]);
+    sealpost.command(&["letters", "resend", &pickup]);
+    until("another gateway", PATIENCE, async || sealpost.door("gateway").filter(|pid| *pid != gateway)).await;
+    assert_eq!(sealpost.door("portal"), Some(portal), "the portal has no keys");
+    // The next hop isn't there; the mails themselves can be read, the older and the newer one.
+    until("both mails to be tried", PATIENCE, async || {
+        sealpost.command(&["queue", "retry", "--all"]);
+        let listed = sealpost.command(&["queue", "list"]);
+        (listed.lines().count() == 2 && !listed.contains("can't be read")).then_some(())
+    })
+    .await;
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -223,7 +223,7 @@ async fn a_portal_whose_role_lacks_grants_says_what_to_do() {
     vault.migrate().await.unwrap();
     let (code, said) = alone.failing(&["serve", "portal"]);
     assert_eq!(code, Some(69));
-    assert!(said.contains("portal-role = \"sealpost_portal\"") && said.contains("vault.errand_answers"), "{said}");
+    assert!(said.contains("portal-role = \"sealpost_portal\"") && said.contains("may not select vault."), "{said}");
 
     let wrong = |role: &str| {
         let mut setup = setup.clone();

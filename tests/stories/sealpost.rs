@@ -241,6 +241,13 @@ impl Sealpost {
         run(command)
     }
 
+    /// Standard output of a subcommand that reads this file as its standard input.
+    pub fn command_reading(&self, input: &Path, arguments: &[&str]) -> String {
+        let output = self.executable().args(arguments).stdin(fs::File::open(input).unwrap()).output().unwrap();
+        assert!(output.status.success(), "{arguments:?}: {}", String::from_utf8_lossy(&output.stderr));
+        String::from_utf8_lossy(&output.stdout).into_owned()
+    }
+
     /// Exit code and standard error of a subcommand that is to fail.
     pub fn failing(&self, arguments: &[&str]) -> (Option<i32>, String) {
         let mut command = self.executable();

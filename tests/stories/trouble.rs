@@ -85,7 +85,7 @@ async fn a_full_disk_puts_mail_off_and_keeps_nothing_half() {
     world.nothing_is_left().await;
 
     // a large message has no room in the blob store; a small one still has its row
-    disk.fill(MIB as u64);
+    disk.fill(2 * MIB as u64);
     let refused = world.reply_to("large@mail.example", "x", 3 * MIB).await;
     assert_eq!((refused.code, refused.text().split(' ').next()), (452, Some("4.3.1")), "{refused:?}");
     assert_eq!(world.sealpost.command(&["queue", "list"]).trim(), "nothing waits");

@@ -112,7 +112,7 @@ fn certificates_statements_and_vouches_of_accounts_are_those_of_the_vectors() {
         assert_eq!(enrol, made.hex("/enrol/context"));
         assert!(letter.voice().verify(&enrol, &made.hex("/enrol/mac")).is_ok());
 
-        let receipt = account.said("say/opened", &[&letter.hex("/slip/sha256")]);
+        let receipt = account.said("say/opened", &[&letter.hex("/slip/sha256"), &account.hash("/rewrap/keyPacket")]);
         let rewrap = account.said("say/rewrap", &[&account.hash("/rewrap/keyPacket")]);
         let (id, reader) = (account.id(), account.reader());
         let change = ctx(

@@ -22,7 +22,7 @@ pub use self::account::{
     How, REGISTERED, SIGN_IN, SignedIn, Step, account_proof, begin_step, enrolment, enrolment_of, first_receipt,
     keep_up, registered, shown_code, sign_in, sign_out, signed_in, take_sign_in,
 };
-pub use self::codes::{CodeScope, Proven, TRIES, ask_code, drop_code, try_code};
+pub use self::codes::{CODE_LIFETIME, CodeScope, Proven, TRIES, ask_code, drop_code, try_code};
 pub use self::proofs::{Milestone, has_proven, reach, reach_as_owner};
 
 mod account;

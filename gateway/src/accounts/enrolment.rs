@@ -2,7 +2,8 @@
 //!
 //! The MAC covers everything that the portal carries and could exchange: certificate, account file, OPAQUE record, recovery
 //! hash. Only the key packets are outside it: what is wrong with one, the browser finds when it opens the letter with the
-//! account, and until it says that it did, the link's way stays (`statements`).
+//! account, and until it says that it did, the link's way stays (`statements`). Where the gateway can wrap a letter itself, the
+//! browser's key packet isn't used.
 //! The first enrolment of an address counts. The pin's row is written first in a transaction that is committed last: whoever
 //! comes second waits for it or finds it. In between the vault is written, idempotently; what a crash leaves there has no
 //! pin, means nothing and is swept.
@@ -178,8 +179,12 @@ impl Gateway {
 
     async fn bind(&self, request: &Request, candidate: Candidate) -> Result<Answer, StoreError> {
         let now = self.clock.now();
-        let Candidate { pickup, certificate, before, mut keys } = candidate;
-        keys.extend(self.wrap_pending(&pickup, &certificate, &keys, now).await?);
+        let Candidate { pickup, certificate, before, keys: wrapped } = candidate;
+        // Our own come first: the browser's passed the portal, and no MAC covers them.
+        let mut keys = self.wrap_pending(&pickup, &certificate, now).await?;
+        keys.extend(
+            wrapped.into_iter().filter(|(of, _)| !keys.iter().any(|(known, _)| known == of)).collect::<Vec<_>>(),
+        );
         let counter = before.unwrap_or(0).saturating_add(1);
         let fingerprint = data_encoding::HEXUPPER.encode(certificate.fingerprint());
         let claim = Claim {
@@ -257,17 +262,16 @@ impl Gateway {
         Ok(Answer::Enrolled { account: request.account })
     }
 
-    /// The reader's other letters whose link is still kept. One that doesn't open stays with its link.
+    /// The reader's letters whose link is still kept. One that doesn't open stays with its link.
     async fn wrap_pending(
         &self,
         enrolled: &Pickup,
         certificate: &ReaderCertificate,
-        wrapped: &[(PickupId, Vec<u8>)],
         now: Time,
     ) -> Result<Vec<(PickupId, Vec<u8>)>, StoreError> {
         let mut pending: Vec<(Pickup, LinkSecret, Vec<u8>, Vec<u8>)> = Vec::new();
         for pickup in pickups::living_of(&self.stores.own, &enrolled.reader, now).await? {
-            if pickup.way != Way::Link || wrapped.iter().any(|(known, _)| *known == pickup.pickup_id) {
+            if pickup.way != Way::Link {
                 continue;
             }
             let Some(link) = self.kept_link(&pickup)? else { continue };

@@ -158,11 +158,7 @@ impl Gateway {
     }
 
     async fn change_refused(&self, account: AccountId, why: &'static str) -> Result<Answer, StoreError> {
-        warn!(%account, why, "a change of a passphrase is not believed");
-        let mut transaction = self.stores.own.begin().await?;
-        let event = Event::StatementRefused { statement: Statement::Change, pickup: None, account: Some(account), why };
-        audit::record(&mut transaction, event, self.clock.now()).await?;
-        transaction.commit().await?;
+        self.not_believed(Statement::Change, None, Some(account), why).await?;
         Ok(Answer::Refused)
     }
 

@@ -34,6 +34,7 @@ impl Gateway {
         };
         let by_code = Bucket::with_code(&self.keyring, mailed_as)?;
         if let Verdict::Later(seconds) = tries::count(&self.stores.own, &[&by_code], now).await? {
+            self.delayed(&known.reader, How::Recovery, now).await?;
             return Ok(Answer::Later { seconds });
         }
         let right = known.recovers(proof);

@@ -39,7 +39,10 @@ impl Gateway {
         let Ok(request) = CredentialRequest::parse(request) else { return Ok(Answer::Refused) };
         let buckets = match self.count_sign_in(&reader, prefix, code, now).await? {
             Ok(buckets) => buckets,
-            Err(seconds) => return Ok(Answer::Later { seconds }),
+            Err(seconds) => {
+                self.delayed(&reader, How::Passphrase, now).await?;
+                return Ok(Answer::Later { seconds });
+            }
         };
 
         let known = credentials::of_reader(&self.stores.own, &self.keyring, &reader).await?;
@@ -69,6 +72,15 @@ impl Gateway {
         .execute(self.stores.own.writer())
         .await?;
         Ok(Answer::SignIn { response: Bytes(begun.response) })
+    }
+
+    /// On record, once in an hour for an address.
+    pub(super) async fn delayed(&self, address: &Identity, how: How, now: Time) -> Result<(), StoreError> {
+        let of: [&[u8]; 2] = [b"delayed", address.as_str().as_bytes()];
+        if tries::goes_on_record(&self.stores.own, &self.keyring, &of, now).await? {
+            audit::record_alone(&self.stores.own, Event::SignInDelayed { address, how }, now).await?;
+        }
+        Ok(())
     }
 
     /// Counts a try: the names of the counters that a right passphrase forgives, or how long to wait.

@@ -1,11 +1,11 @@
 //! Statements of enrolled readers: signatures by the pinned certificate.
 //!
-//! A receipt says more than "opened": the browser opened the letter with the account's key from the packet that lies in the
-//! vault. Only then does the link's way end. Garbage instead of a key packet brings no receipt, and the letter still opens with
-//! its link.
+//! A receipt says more than "opened": the browser opened the letter with the account's key from this very key packet. Only if
+//! that packet is the one that lies in the vault does the receipt count, and the link's way end. Garbage instead of a key packet
+//! brings no receipt, and the letter still opens with its link.
 //!
-//! Security: an errand is input from outside. A portal that withholds a key packet from the vault and shows it to the browser
-//! alone gets a receipt, but the link's way stays.
+//! Security: an errand is input from outside. A portal that keeps a key packet to itself, or puts garbage in its place, and shows
+//! the right one to the browser alone, gets a receipt for that one, which ends nothing.
 
 use tracing::{info, warn};
 
@@ -15,6 +15,7 @@ use sealpost_vault::derive::{ctx, sha256};
 use sealpost_vault::errands::Answer;
 use sealpost_vault::id::{AccountId, PickupId};
 
+use super::tries;
 use crate::audit::{self, Event, Proof, Statement};
 use crate::pickups::{self, Pickup, State, Way};
 use crate::pins::{self, Pinned};
@@ -79,23 +80,12 @@ impl Gateway {
         if !pickup.state.lives() || (pickup.state == State::Opened && pickup.way == Way::Account) {
             return Ok(Answer::Done);
         }
-        let nobody: &[u8] = &[];
-        let statement = ctx(
-            "say/opened",
-            &[
-                nobody,
-                pickup.letter_id.bytes(),
-                pickup.reader.as_str().as_bytes(),
-                self.keyring.fingerprint(),
-                &pickup.slip_hash,
-            ],
-        )?;
-        if !pinned.verify(&statement, signature) {
-            let why = "not signed by the pinned certificate";
+        if !self.is_opened_by_account(&pickup, &pinned, signature).await? {
+            let why = "not signed by the pinned certificate, or not about the key packet that the vault has";
             self.not_believed(Statement::Opened, Some(pickup_id), Some(pinned.account), why).await?;
             return Ok(Answer::Done);
         }
-        let ends = pickup.way == Way::Link && self.opens_by_account(&pickup, &pinned).await?;
+        let ends = pickup.way == Way::Link;
         if ends {
             // The vault first: what a crash leaves is a letter whose own row still says link, and which says so again.
             accounts::end_link_way(&self.stores.vault, pickup_id).await?;
@@ -121,14 +111,28 @@ impl Gateway {
         Ok(Answer::Done)
     }
 
-    /// Whether the vault has a key packet for the pinned certificate: without one the account opens nothing.
-    async fn opens_by_account(&self, pickup: &Pickup, pinned: &Pinned) -> Result<bool, StoreError> {
+    /// Whether the pinned certificate says that it opened the letter, with the key packet that the vault has.
+    async fn is_opened_by_account(
+        &self,
+        pickup: &Pickup,
+        pinned: &Pinned,
+        signature: &[u8],
+    ) -> Result<bool, StoreError> {
         let packet = accounts::account_key(&self.stores.vault, pickup.pickup_id, pinned.account).await?;
-        let there = packet.is_some_and(|packet| pinned.certificate.is_named_in(&packet));
-        if !there {
-            warn!(pickup = %pickup.pickup_id, "a receipt, and no key packet in the vault: the link's way stays");
-        }
-        Ok(there)
+        let Some(packet) = packet.filter(|packet| pinned.certificate.is_named_in(packet)) else { return Ok(false) };
+        let nobody: &[u8] = &[];
+        let statement = ctx(
+            "say/opened",
+            &[
+                nobody,
+                pickup.letter_id.bytes(),
+                pickup.reader.as_str().as_bytes(),
+                self.keyring.fingerprint(),
+                &pickup.slip_hash,
+                &sha256(&packet),
+            ],
+        )?;
+        Ok(pinned.verify(&statement, signature))
     }
 
     async fn of_enrolled(&self, pickup_id: PickupId) -> Result<Option<(Pickup, Pinned)>, StoreError> {
@@ -137,7 +141,7 @@ impl Gateway {
         Ok(pinned.map(|pinned| (pickup, pinned)))
     }
 
-    /// What somebody said in a reader's name is dropped, and on record.
+    /// What somebody said in a reader's name is dropped, and on record: once in an hour for the same words.
     pub(crate) async fn not_believed(
         &self,
         statement: Statement,
@@ -146,10 +150,18 @@ impl Gateway {
         why: &'static str,
     ) -> Result<(), StoreError> {
         warn!(?statement, ?pickup, ?account, why, "a statement is not believed");
-        let mut transaction = self.stores.own.begin().await?;
-        audit::record(&mut transaction, Event::StatementRefused { statement, pickup, account, why }, self.clock.now())
-            .await?;
-        transaction.commit().await?;
+        let now = self.clock.now();
+        let (of_pickup, of_account) = (pickup.map(|id| *id.bytes()), account.map(|id| *id.bytes()));
+        let of: [&[u8]; 4] = [
+            &[statement as u8],
+            why.as_bytes(),
+            of_pickup.as_ref().map_or(&[], |bytes| bytes.as_slice()),
+            of_account.as_ref().map_or(&[], |bytes| bytes.as_slice()),
+        ];
+        if tries::goes_on_record(&self.stores.own, &self.keyring, &of, now).await? {
+            let event = Event::StatementRefused { statement, pickup, account, why };
+            audit::record_alone(&self.stores.own, event, now).await?;
+        }
         Ok(())
     }
 }

@@ -7,7 +7,8 @@
 //!   without a try forgives all, and a right passphrase too. Tries that come too early don't count and prolong nothing;
 //! - per address, from everywhere: 50 in an hour. Strangers can use them up; who has the mailbox doesn't need them:
 //! - per code that was mailed for this address: ten, in place of both.
-//! - registrations, which evaluate the same function: ten in an hour per address.
+//! - registrations, which evaluate the same function: ten in an hour per address;
+//! - records of what strangers can bring about without end: one in an hour for each thing, 1000 for all of them.
 //!
 //! Addresses without an account are counted alike. A portal that was broken into, which can claim any prefix, gets 50 and 10
 //! in an hour, and ten for each code that its asking puts into the mailbox.
@@ -26,6 +27,8 @@ use crate::keyring::Keyring;
 const FREE: i64 = 5;
 const FIRST_WAIT: Time = 30;
 const LONGEST_WAIT: Time = 900;
+/// In an hour, of what strangers can bring about.
+const MOST_RECORDS: i64 = 1_000;
 /// After so many seconds without a try, or since counting began, a counter begins anew.
 const HOUR: Time = 3_600;
 
@@ -64,6 +67,14 @@ impl Bucket {
     /// Registrations for an address.
     pub(crate) fn registrations(keyring: &Keyring, reader: &Identity) -> Result<Self, StoreError> {
         Self::new(keyring, "registrations", &[reader.as_str().as_bytes()], Rule::Hourly(10))
+    }
+
+    /// Records of one thing that strangers can bring about, and of all such things.
+    fn records(keyring: &Keyring, of: &[&[u8]]) -> Result<[Self; 2], StoreError> {
+        Ok([
+            Self::new(keyring, "record", of, Rule::Hourly(1))?,
+            Self::new(keyring, "records", &[], Rule::Hourly(MOST_RECORDS))?,
+        ])
     }
 
     fn new(keyring: &Keyring, kind: &str, fields: &[&[u8]], rule: Rule) -> Result<Self, StoreError> {
@@ -163,6 +174,13 @@ pub(crate) async fn count(store: &Db, buckets: &[&Bucket], now: Time) -> Result<
     }
     transaction.commit().await?;
     Ok(Verdict::Counted)
+}
+
+/// Whether something that strangers can bring about without end goes on record once more; the log has each of them.
+/// Otherwise a portal that was broken into could fill the disk with the audit.
+pub(crate) async fn goes_on_record(store: &Db, keyring: &Keyring, of: &[&[u8]], now: Time) -> Result<bool, StoreError> {
+    let [this, all] = &Bucket::records(keyring, of)?;
+    Ok(count(store, &[this, all], now).await? == Verdict::Counted)
 }
 
 /// A try was right: the first bucket is forgiven, the others don't count it.

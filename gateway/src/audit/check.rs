@@ -7,6 +7,8 @@ use std::fmt;
 
 use sealpost_vault::clock::Time;
 use sealpost_vault::derive::sha256;
+use time::OffsetDateTime;
+use time::format_description::well_known::Rfc3339;
 
 use super::chain::{BEGINNING, Hash, Head, link};
 
@@ -139,6 +141,8 @@ impl fmt::Display for Fault {
                 write!(f, "signature: {} (record {n}) is not signed by a known key", source.words())
             }
             Self::Stuck { count, since } => {
+                let since = OffsetDateTime::from_unix_timestamp(*since).ok().and_then(|at| at.format(&Rfc3339).ok());
+                let since = since.unwrap_or_default();
                 write!(f, "not chained: {count} records have been waiting since {since}, and later ones were chained")
             }
         }

@@ -130,7 +130,7 @@ pub enum Event<'a> {
         reader: &'a Identity,
         read: LetterRead,
     },
-    /// What somebody said in a reader's name was not believed.
+    /// What somebody said in a reader's name was not believed. The same, again within an hour, is in the log only.
     StatementRefused {
         statement: Statement,
         pickup: Option<PickupId>,
@@ -168,7 +168,7 @@ pub enum Event<'a> {
         address: &'a Identity,
         how: How,
     },
-    /// Put off: too many failures.
+    /// Put off: too many failures. Further tries at the address within an hour are in the counters only.
     SignInDelayed {
         address: &'a Identity,
         how: How,

@@ -14,6 +14,7 @@ use sealpost_vault::{Identity, Time};
 use sequoia_openpgp::cert::amalgamation::key::ErasedKeyAmalgamation;
 use sequoia_openpgp::cert::amalgamation::{ValidAmalgamation, ValidateAmalgamation};
 use sequoia_openpgp::cert::{Cert, Preferences};
+use sequoia_openpgp::crypto::SessionKey;
 use sequoia_openpgp::packet::key::{PublicParts, UnspecifiedRole};
 use sequoia_openpgp::packet::{Key, Signature};
 use sequoia_openpgp::policy::{HashAlgoSecurity, Policy, StandardPolicy};
@@ -364,7 +365,11 @@ impl Moment {
         }
         match valid.key_expiration_time().map(seconds) {
             Some(until) if until <= self.now => Some(Err(Fault::Expired(until))),
-            _ if valid.alive().is_err() => Some(Err(Fault::NotYet(seconds(key.key().creation_time())))),
+            // Of the subkey alone: what is wrong with the certificate is told where it belongs.
+            _ if valid.binding_signature().key_alive(key.key(), self.at).is_err() => {
+                Some(Err(Fault::NotYet(seconds(key.key().creation_time()))))
+            }
+            _ if !is_encrypted_to(key.key()) => Some(Err(Fault::Unfit)),
             _ => Some(Ok(())),
         }
     }
@@ -379,6 +384,12 @@ impl Moment {
     fn features(&self, cert: &Cert) -> Features {
         cert.with_policy(&self.policy, self.at).ok().and_then(|valid| valid.features()).unwrap_or_else(Features::empty)
     }
+}
+
+/// Whether the key does what it says, tried with a session key of zeros. Its owner's signature holds for numbers that no
+/// key has too (a point that isn't on the curve, or of low order), and one such key would keep a message for all.
+fn is_encrypted_to(key: &Key<PublicParts, UnspecifiedRole>) -> bool {
+    key.encrypt(&SessionKey::from(vec![0; 32])).is_ok()
 }
 
 pub(super) fn seconds(moment: SystemTime) -> Time {

@@ -103,7 +103,9 @@ pub enum Unfit {
     Signatures,
     #[error("more than 256 KiB without what others signed")]
     TooLong,
-    #[error("no User ID of it, signed by its owner, names an e-mail address")]
+    #[error(
+        "no User ID of it, signed by its owner, names an e-mail address; before the @ only ASCII can be written to"
+    )]
     NoAddress,
     #[error("fewer revocations than before")]
     Revocation,

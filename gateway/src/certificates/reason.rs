@@ -118,6 +118,8 @@ pub enum Fault {
     NoEncryptionKey,
     #[error("{0} isn't supported here")]
     Unsupported(String),
+    #[error("nothing can be encrypted to it: its numbers are none that a key of its kind has")]
+    Unfit,
     #[error("{}", .0.iter().map(ToString::to_string).collect::<Vec<_>>().join("; "))]
     Keys(Vec<KeyFault>),
 }

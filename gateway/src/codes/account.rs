@@ -7,11 +7,12 @@ use sealpost_vault::EmailAddress;
 use sealpost_vault::clock::Time;
 use sealpost_vault::db::StoreError;
 use sealpost_vault::id::{AccountId, ErrandId};
+use sealpost_vault::sessions::CODE_LIFETIME;
 use tracing::info;
 
 use sealpost_texts::Language;
 
-use super::{CODE_LIFETIME, Code, MOST_REBINDS};
+use super::{Code, MOST_REBINDS};
 use crate::accounts::Mailbox;
 use crate::audit::{self, Event};
 use crate::notify::CodeFor;

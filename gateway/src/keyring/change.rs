@@ -2,7 +2,7 @@
 //!
 //! The organisation's certificate and the one for mail get new subkeys, and keep their fingerprint. The root and the spool
 //! get a new epoch. The audit's key is replaced, and its public half kept. The set-up of OPAQUE is never changed.
-//! A gateway that runs has the old keys in memory and goes on with them, which loses nothing, until it is restarted.
+//! A gateway that runs has the old keys in memory; it starts anew when it sees that the store was used with newer ones.
 //!
 //! The organisation's primary key can be taken out into a file of its own. Only a rotation of that certificate needs it.
 

@@ -8,7 +8,7 @@ use serde_json::Value;
 use super::*;
 use crate::keyring::tests::keyring;
 
-const ANNA: &str = "anna.weber@home.example";
+pub(crate) const ANNA: &str = "anna.weber@home.example";
 const NOW: Time = 1_760_000_100;
 
 async fn store() -> (Db, tempfile::TempDir) {
@@ -29,7 +29,8 @@ fn certificate() -> ReaderCertificate {
     ReaderCertificate::check(&bytes, &anna()).unwrap()
 }
 
-async fn pin(store: &Db, keyring: &Keyring, account: u8, before: Option<i64>) -> bool {
+/// Pins the published certificate to its address.
+pub(crate) async fn pin(store: &Db, keyring: &Keyring, account: u8, before: Option<i64>) -> bool {
     let (reader, certificate) = (anna(), certificate());
     let claim = Claim {
         reader: &reader,

@@ -16,6 +16,7 @@ use crate::envelope::{BodyType, Envelope};
 use crate::expiry::Withdrawal;
 use crate::keyring::MasterSource;
 use crate::pickups::{Pickup, State};
+use crate::pins;
 use crate::queue::Undeliverable;
 
 const NOW: Time = 1_800_000_000;
@@ -291,4 +292,27 @@ async fn a_bounce_is_told_once() {
     transaction.commit().await.unwrap();
     let reports = bench.queue.list().await.unwrap().iter().filter(|row| row.kind == Kind::Report).count();
     assert_eq!(reports, 1);
+}
+
+/// The letter would be lost: sealed to a key that has no account any more, its link's way never made.
+#[tokio::test]
+async fn an_account_that_is_reset_while_its_letter_is_sealed_loses_no_letter() {
+    let bench = Bench::new().await;
+    let (gateway, to) = (&bench.gateway, pins::tests::ANNA);
+    assert!(pins::tests::pin(gateway.own_store(), &gateway.keyring, 1, None).await);
+    let mail = held("late").replace("p@mail.example", to);
+    gateway.message(bench.received(Door::Inside, ANNA, &[to], &mail)).await.unwrap();
+    let claimed = gateway.spool.claim().await.unwrap().unwrap();
+    let parsed = gateway.parse_again(&claimed.judged.received).await.unwrap();
+    let sealed = gateway.hold(&parsed, &claimed.judged.decisions).await.unwrap();
+    gateway.reset_account(&address(to)).await.unwrap();
+    let mut transaction = gateway.own_store().begin().await.unwrap();
+    assert!(sealed.letters.record(&mut transaction, NOW).await.is_err());
+    transaction.rollback().await.unwrap();
+
+    gateway.carry(&claimed).await.unwrap();
+    let [pickup] = bench.pickups().await.try_into().unwrap();
+    assert_eq!(pickup.way, pickups::Way::Link);
+    let halves = sealpost_vault::letters::link_halves(gateway.vault(), pickup.pickup_id).await.unwrap();
+    assert!(halves.is_some());
 }

@@ -199,12 +199,19 @@ impl Enrolled {
         serde_json::from_slice(&json).ok()
     }
 
-    /// The statement that the letter was opened with the account.
+    /// The statement that the letter was opened with the account, by the key packet that the vault has.
     pub async fn receipt(&self, road: &Road, pickup: PickupId) -> Errand {
+        let packet = self.key_packet(road, pickup).await.unwrap_or_default();
+        self.receipt_for(road, pickup, &packet).await
+    }
+
+    /// The same, by a key packet that only the portal has shown.
+    pub async fn receipt_for(&self, road: &Road, pickup: PickupId, packet: &[u8]) -> Errand {
         let row = road.pickup(pickup).await;
         let slip = sha256(&stored_slip(road, pickup).await);
-        let fields: [&[u8]; 5] =
-            [&[], row.letter_id.bytes(), self.address.as_bytes(), road.keyring.fingerprint(), &slip];
+        let organisation = road.keyring.fingerprint();
+        let fields: [&[u8]; 6] =
+            [&[], row.letter_id.bytes(), self.address.as_bytes(), organisation, &slip, &sha256(packet)];
         Errand::Receipt { pickup, signature: Bytes(self.key.sign(&ctx("say/opened", &fields).unwrap())) }
     }
 

@@ -8,9 +8,11 @@ use sealpost_gateway::queue::Selection;
 use sealpost_gateway::smtp::Door;
 use sealpost_vault::derive::sha256;
 use sealpost_vault::errands::{Answer, Bytes, Errand, Scope};
+use sealpost_vault::id::PickupId;
 use serde_json::Value;
 
 use crate::bench::{LIFETIME, Road, SENDER};
+use crate::passphrase::SigningIn;
 use crate::reader::Reader;
 use crate::reply::Reply;
 
@@ -163,6 +165,32 @@ pub async fn a_letters_life_is_recorded_in_order_and_without_content(road: Road)
             assert!(!text.to_lowercase().contains(&secret.to_lowercase()), "{secret}: {text}");
         }
     }
+}
+
+/// Nobody fills the disk with what is recorded of being refused.
+pub async fn what_strangers_repeat_is_recorded_once_in_an_hour(road: Road) {
+    let anna = road.letter_to("anna@home.example").await;
+    let false_receipt = Errand::Opened { pickup: anna.pickup, mac: Bytes(vec![0; 32]) };
+    let put_off = SigningIn::new("nobody@home.example", "a wrong passphrase").errand("198.51.100.0/24", None);
+    for recorded in [1, 2] {
+        for _ in 0..5 {
+            road.ask(&false_receipt).await;
+        }
+        road.ask_all(&vec![put_off.clone(); 8]).await;
+        assert_eq!(road.recorded("statement-refused").await.len(), recorded);
+        let delayed = road.recorded("sign-in-delayed").await;
+        assert_eq!(delayed.len(), recorded);
+        assert_eq!(delayed[0]["address"], "nobody@home.example");
+        road.pass(3_600);
+    }
+    // Something else each time, and bounded all the same.
+    let made_up = (0..1_100).map(|_| Errand::Rewrap {
+        pickup: PickupId::random().unwrap(),
+        packet: Bytes(vec![1; 64]),
+        signature: Bytes(vec![1; 64]),
+    });
+    road.ask_all(&made_up.collect::<Vec<_>>()).await;
+    assert_eq!(road.recorded("statement-refused").await.len(), 2 + 1_000);
 }
 
 pub async fn an_administrators_orders_are_recorded(road: Road) {

@@ -346,8 +346,28 @@ pub async fn letters_whose_link_is_kept_are_taken_along(road: Road) {
     assert!(has_link_way(&road, bens.pickup).await);
 }
 
+/// No MAC covers the key packets. A portal adds garbage for letters that their reader has not even seen; then their links are
+/// forgotten, and can't be sent again.
+pub async fn garbage_does_not_take_the_place_of_what_the_gateway_wraps(road: Road) {
+    let anna = road.letter_to(ANNA).await;
+    anna.opens(&road).await;
+    let unseen = road.letter_to(ANNA).await;
+    let key = Key::new(ANNA);
+    let mut enrolment = Enrolment::new(&road, &anna, &key, &[&anna]).await;
+    let garbage = Bytes(key.wrap(&SessionKey::new(32).unwrap()));
+    enrolment.keys.push(WrappedKey { pickup: unseen.pickup, packet: garbage });
+    let account = enrolment.account;
+    assert_eq!(road.ask(&enrolment.errand()).await, Answer::Enrolled { account });
+    let enrolled = Enrolled { account, key, address: ANNA.to_owned() };
+    for letter in [&anna, &unseen] {
+        assert!(enrolled.opens(&road, letter.pickup).await.is_some());
+    }
+    assert_eq!(road.recorded("rewrapped").await.len(), 2);
+}
+
 pub async fn garbage_instead_of_a_key_packet_destroys_nothing(road: Road) {
     let anna = road.letter_to(ANNA).await;
+    anna.opens(&road).await;
     let key = Key::new(ANNA);
     let mut enrolment = Enrolment::new(&road, &anna, &key, &[&anna]).await;
     // Of the right shape, to the right certificate, with another session key inside.
@@ -357,7 +377,10 @@ pub async fn garbage_instead_of_a_key_packet_destroys_nothing(road: Road) {
     assert_eq!(road.ask(&enrolment.errand()).await, Answer::Enrolled { account });
     let enrolled = Enrolled { account, key, address: ANNA.to_owned() };
     assert!(enrolled.opens(&road, anna.pickup).await.is_none());
-    // The browser sees that and sends no receipt: the link opens the letter, and the right key packet comes by link.
+    // The portal shows the browser the right one instead, and gets a receipt for that one: it ends nothing.
+    let shown = enrolled.key.wrap(&anna.session_key());
+    assert_eq!(road.ask(&enrolled.receipt_for(&road, anna.pickup, &shown).await).await, Answer::Done);
+    // The browser that is shown garbage sends no receipt: the link opens the letter, and the right key packet comes by link.
     assert!(road.is_readable(anna.pickup).await && has_link_way(&road, anna.pickup).await);
     let packet = enrolled.key.wrap(&anna.session_key());
     assert_eq!(road.ask(&enrolled.rewrap(&road, anna.pickup, packet).await).await, Answer::Done);
@@ -380,7 +403,10 @@ pub async fn a_withheld_key_packet_keeps_the_link(road: Road) {
         assert_eq!(road.ask(&receipt).await, Answer::Done);
         assert!(has_link_way(&road, anna.pickup).await);
     }
-    assert_eq!((road.pickup(anna.pickup).await.state, road.pickup(anna.pickup).await.way), (State::Opened, Way::Link));
+    assert_eq!(
+        (road.pickup(anna.pickup).await.state, road.pickup(anna.pickup).await.way),
+        (State::Notified, Way::Link)
+    );
     Road::tamper(&road.stores.vault, "update account_keys set packet = $1", &packet).await;
     assert_eq!(road.ask(&receipt).await, Answer::Done);
     assert!(!has_link_way(&road, anna.pickup).await);

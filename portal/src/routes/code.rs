@@ -1,7 +1,8 @@
 //! `POST /api/code`: asks the gateway to mail a code for one pickup, or for all letters or the account of a typed address.
 //!
 //! Security: the answer is the same for what exists and what doesn't, and comes when the gateway has answered, which takes
-//! the same way for both. Quotas are the gateway's; here only floods from one address are slowed.
+//! the same way for both. Quotas are the gateway's; here only floods from one address are slowed. When a code ends is told as
+//! if it were new, because one that was mailed before and serves once more would tell that there is something to open.
 
 use std::time::Duration;
 
@@ -13,7 +14,7 @@ use sealpost_texts::Language;
 use sealpost_vault::clock::Time;
 use sealpost_vault::errands::{Answer, Bytes, Errand, Scope};
 use sealpost_vault::id::{ErrandId, PickupId};
-use sealpost_vault::sessions::{self, CodeScope};
+use sealpost_vault::sessions::{self, CODE_LIFETIME, CodeScope};
 use serde::{Deserialize, Serialize};
 
 use crate::Portal;
@@ -36,7 +37,7 @@ pub enum Ask {
 #[derive(Serialize)]
 struct Asked {
     request: ErrandId,
-    /// When the code ends, in seconds since 1970.
+    /// When a code that was mailed now would end, in seconds since 1970.
     expires: Time,
 }
 
@@ -63,11 +64,12 @@ pub async fn ask(
     sessions::ask_code(&portal.vault, session, request, remembered, portal.clock.now()).await?;
     let errand = Errand::Code { session: Bytes(session.bytes().to_vec()), scope, language: language.code().to_owned() };
     portal.ask(request, &errand).await?;
-    let Some(Answer::Code { expires_at, .. }) = portal.answer(request, PATIENCE).await? else {
+    let Some(Answer::Code { .. }) = portal.answer(request, PATIENCE).await? else {
         sessions::drop_code(&portal.vault, request).await?;
         return Err(Error::Busy);
     };
-    let mut response = Answered(Asked { request, expires: expires_at }).into_response();
+    let expires = portal.clock.now().saturating_add(CODE_LIFETIME);
+    let mut response = Answered(Asked { request, expires }).into_response();
     if let Some(cookie) = cookie {
         response.headers_mut().insert(header::SET_COOKIE, cookie);
     }

@@ -47,6 +47,8 @@ pub struct Gateway {
     /// What it answers to replies; nothing where `None`.
     pub to_replies: Arc<Mutex<Option<Answer>>>,
     pub silent: Arc<Mutex<bool>>,
+    /// So many seconds ago it mailed the codes that it gives.
+    pub mailed_before: Arc<std::sync::atomic::AtomicI64>,
     /// What it answers to sign-ins and recoveries in place of looking at them.
     pub back_off: Arc<Mutex<Option<Answer>>>,
     /// What it answers to enrolments; `Enrolled` only if it is `None`.
@@ -233,7 +235,7 @@ impl Gateway {
                 };
                 return Some(Answer::Code {
                     code_hash: Bytes(code_hash.to_vec()),
-                    expires_at: NOW + 600,
+                    expires_at: self.code_ends(account.is_some()),
                     pickups: vec![],
                     account: Some(account.unwrap_or(AccountId::random().unwrap())),
                 });
@@ -242,12 +244,18 @@ impl Gateway {
             _ => return Some(Answer::Done),
         };
         let session: [u8; 32] = session.0.clone().try_into().unwrap();
+        let expires_at = self.code_ends(!pickups.is_empty());
         let code_hash = if pickups.is_empty() {
             id::random::<32>().unwrap()
         } else {
             derive::code_hash(&session, &scope, CODE).unwrap()
         };
-        Some(Answer::Code { code_hash: Bytes(code_hash.to_vec()), expires_at: NOW + 600, pickups, account: None })
+        Some(Answer::Code { code_hash: Bytes(code_hash.to_vec()), expires_at, pickups, account: None })
+    }
+
+    /// A code for what isn't there looks new.
+    fn code_ends(&self, known: bool) -> i64 {
+        NOW + 600 - if known { self.mailed_before.load(std::sync::atomic::Ordering::Relaxed) } else { 0 }
     }
 }
 

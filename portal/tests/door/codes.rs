@@ -32,6 +32,29 @@ async fn asking_looks_the_same_for_what_exists_and_what_does_not() {
     assert_eq!(bench.gateway.heard("code"), 10, "the gateway was asked each time");
 }
 
+/// A code that was mailed minutes ago and serves one more session ends sooner than a new one. To tell would be to tell that
+/// there is a letter or an account: what isn't there never has an older code.
+#[tokio::test]
+async fn when_a_code_ends_does_not_tell_that_there_was_one_before() {
+    let bench = Bench::new().await;
+    let known = bench.letter().await;
+    bench.account(ADDRESS).await;
+    bench.gateway.mailed_before.store(400, std::sync::atomic::Ordering::Relaxed);
+    for body in [
+        format!("{{\"pickup\":\"{known}\"}}"),
+        format!("{{\"address\":\"{ADDRESS}\"}}"),
+        format!("{{\"account\":\"{ADDRESS}\"}}"),
+        "{\"account\":\"nobody@example.org\"}".to_owned(),
+    ] {
+        assert_eq!(bench.browser().post("/api/code", &body).await.json()["expires"], NOW + 600, "{body}");
+    }
+    // It ends when it ends all the same.
+    let mut browser = bench.browser();
+    let request = browser.ask_code(&format!("{{\"pickup\":\"{known}\"}}")).await;
+    bench.clock.set(NOW + 200);
+    browser.prove(&request, CODE).await.refused(403, "wrong-code");
+}
+
 #[tokio::test]
 async fn a_silent_gateway_is_the_same_for_all() {
     let bench = Bench::new().await;

@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use sealpost_vault::accounts;
 use sealpost_vault::errands::{Answer, Errand};
 use sealpost_vault::id::{AccountId, PickupId};
 use serde_json::{Value, json};
@@ -50,7 +51,7 @@ async fn an_enrolment_reaches_the_gateway_once_and_signs_in() {
     assert_eq!((got.status.as_u16(), &got.json()["state"]), (200, &"enrolled".into()));
     assert_ne!(before.cookie, browser.cookie);
     let shown = browser.get("/api/account").await.json();
-    assert_eq!((&shown["account"], &shown["how"]), (&account.to_string().into(), &"passphrase".into()));
+    assert_eq!((&shown["account"], &shown["how"]), (&account.to_string().into(), &"enrolment".into()));
     before.clone().get("/api/account").await.refused(401, "sign-in");
     before.clone().get(&format!("/api/pickups/{pickup}")).await.refused(404, "not-available");
     let json = browser.get(&format!("/api/pickups/{pickup}")).await.json();
@@ -70,6 +71,23 @@ async fn an_enrolment_reaches_the_gateway_once_and_signs_in() {
                 && recovery.0 == [4; 32] && mac.0 == [5; 32] && keys.len() == 1 && keys[0].packet.0 == [6; 120])
     });
     assert!(found);
+}
+
+/// Whoever changes the passphrase wants all other sessions to end. The one that enrolled is no exception.
+#[tokio::test]
+async fn an_enrolment_does_not_bring_back_a_session_that_a_change_has_ended() {
+    let bench = Bench::new().await;
+    let (mut browser, pickup, account) = registered(&bench).await;
+    let body = enrolment(pickup, account);
+    let errand = enrol(&mut browser, &body).await.json()["errand"].as_str().unwrap().to_owned();
+    assert_eq!(browser.get("/api/account").await.status, 200);
+    accounts::replace_file(&bench.vault, account, &[7; 5000], 1, NOW).await.unwrap();
+    browser.get("/api/account").await.refused(401, "sign-in");
+    let cookie = browser.cookie.clone();
+    browser.get(&format!("/api/account/enrolment/{errand}")).await.refused(401, "sign-in");
+    enrol(&mut browser, &body).await.refused(401, "sign-in");
+    assert_eq!(browser.cookie, cookie);
+    browser.get("/api/account").await.refused(401, "sign-in");
 }
 
 #[tokio::test]

@@ -17,7 +17,7 @@ import { showRecovery } from './recovery-view.js';
 import { ReplyView } from './reply-view.js';
 import { SettingsView } from './settings-view.js';
 import { ownAccount, signOut, toSignIn, watch } from './signed-in.js';
-import { recallRecovery } from './unlocked.js';
+import { codeToShow } from './ways-in.js';
 
 /** Pages of a list that are fetched to find a letter that somebody came back to. */
 const MOST_PAGES = 40;
@@ -39,7 +39,7 @@ async function start(): Promise<void> {
     }
     watch();
     const page = new AccountPage(own.account, own.answer);
-    const code = recallRecovery(own.account.id);
+    const code = await codeToShow(own.account.id, own.answer);
     if (code !== undefined) await showRecovery(code, own.account.reader);
     page.begin();
   } catch (cause) {
@@ -49,7 +49,6 @@ async function start(): Promise<void> {
 }
 
 class AccountPage {
-  private readonly title = document.title;
   private readonly settings: SettingsView;
   private entries: Entry[] = [];
   private byLink: AccountLetter[] = [];
@@ -81,7 +80,6 @@ class AccountPage {
     const hash = location.hash.slice(1);
     // The link that skips the masthead leads here too.
     if (hash === 'main') return;
-    document.title = this.title;
     this.mark(hash);
     const [, kind, id] = /^([lr])-(.+)$/.exec(hash) ?? [];
     if (hash === 'settings') this.settings.show();

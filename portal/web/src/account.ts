@@ -25,7 +25,7 @@ export interface AccountAnswer {
   readonly file: string;
   /** How often passphrase or recovery code were changed. */
   readonly changes: number;
-  readonly how: 'passphrase' | 'recovery';
+  readonly how: 'passphrase' | 'recovery' | 'enrolment';
 }
 
 export class Account {
@@ -61,10 +61,10 @@ export class Account {
     return crockford(this.id);
   }
 
-  /** States that a letter was opened with this key. */
-  receipt(letter: Bytes, slipHash: Bytes): Promise<Bytes> {
-    const none = new Uint8Array(0);
-    return this.key.sign(ctx('say/opened', none, letter, utf8(this.reader), this.organisation, slipHash));
+  /** States that a letter was opened with this key, by this key packet. */
+  async receipt(letter: Bytes, slipHash: Bytes, keyPacket: Bytes): Promise<Bytes> {
+    const fields = [letter, utf8(this.reader), this.organisation, slipHash, await sha256(keyPacket)];
+    return this.key.sign(ctx('say/opened', new Uint8Array(0), ...fields));
   }
 
   /** States that a letter that was opened by its link shall open with this key. */

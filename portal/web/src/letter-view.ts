@@ -41,8 +41,8 @@ export async function showLetter(stored: Pick<StoredLetter, 'pickup' | 'parts'>,
     bodies.push(await openPart(source, part, () => undefined));
   }
   const subject = slip.subject.trim() === '' ? say('no-subject') : slip.subject;
+  // Not in the title: browsers keep titles in their history, and carry it to other machines.
   setText('letter-subject', subject);
-  document.title = subject;
   people('letter-from', slip.from);
   people('letter-to', slip.to);
   people('letter-cc', slip.cc);

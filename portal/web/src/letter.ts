@@ -106,7 +106,7 @@ export async function openWithAccount(asked: string, stored: StoredLetter, accou
     return account.key.unwrap(material.keyPacket, material.slip);
   });
   const voice: Voice = {
-    opened: async () => account.receipt(material.letter, await sha256(material.slip)),
+    opened: async () => account.receipt(material.letter, await sha256(material.slip), material.keyPacket),
     replySlip: (_reply, json) => account.key.signed(json),
   };
   return opened(stored, account.reader, material, account.certificate, key, voice);

@@ -19,7 +19,6 @@ export async function showOwnReply({ stored, reply, date }: ReplyEntry): Promise
   const shown = text === undefined ? '' : fromUtf8((await openPart(source, text, () => undefined)).bytes);
   const subject = reply.subject.trim() === '' ? say('no-subject') : reply.subject;
   setText('own-subject', subject);
-  document.title = subject;
   setText('own-date', dateAndTime(date));
   setText('own-expires', say('available-until', { date: longDate(stored.expires) }));
   showText(element('own-text', HTMLElement), shown === '' ? say('no-body') : shown);

@@ -3,7 +3,8 @@
 // Security: the passphrase goes into the OPAQUE worker and nowhere else; the export key and the recovery code unlock what
 // the server stores and never leave. What was changed is fetched back and unlocked, before anybody relies on it.
 
-import { type Unlocked, unlockAccount } from './account.js';
+import { type AccountAnswer, type Unlocked, unlockAccount } from './account.js';
+import { unlockAccountFile } from './account-file.js';
 import * as api from './account-api.js';
 import { Unreachable } from './api.js';
 import { type Bytes, fromBase64url, idBytes, random } from './bytes.js';
@@ -11,7 +12,7 @@ import { passphrasePassword, recoveryPassword, recoveryProof, sha256 } from './d
 import { Tampered } from './letter.js';
 import type { Opaque } from './opaque.js';
 import { SealError } from './openpgp.js';
-import { forgetRecovery, keepRecovery } from './unlocked.js';
+import { forgetRecovery, keepRecovery, recallRecovery } from './unlocked.js';
 
 /** Throws `Wrong`, `Later`, `Unreachable`, `OpaqueFailed`, or `Tampered`. */
 export async function signIn(address: string, passphrase: string, opaque: Opaque): Promise<Unlocked> {
@@ -61,6 +62,21 @@ export async function changeWays(before: Unlocked, { passphrase, recovery }: Cha
   }
   await unlocked(() => Promise.resolve(password));
   return code;
+}
+
+/**
+ * The recovery code that this tab still has to show; `undefined` where it isn't the account's. Where the answer to a change got
+ * lost, either code may be the one that counts, and the account file tells which.
+ */
+export async function codeToShow(account: Bytes, { file }: AccountAnswer): Promise<Bytes | undefined> {
+  const code = recallRecovery(account);
+  if (code === undefined) return undefined;
+  try {
+    await unlockAccountFile(fromBase64url(file), await recoveryPassword(account, code));
+    return code;
+  } catch {
+    return undefined;
+  }
 }
 
 /** What the server stores for this session's account, unlocked. */

@@ -4,7 +4,7 @@ import { beforeEach, test } from 'node:test';
 import { fingerprintGroups } from '../dist/account.js';
 import { DoesNotUnlock, makeAccountFile, unlockAccountFile } from '../dist/account-file.js';
 import * as api from '../dist/account-api.js';
-import { NotAvailable, SignInFirst, askCode, fetchPickup, prove } from '../dist/api.js';
+import { NotAvailable, SignInFirst, Unreachable, askCode, fetchPickup, prove } from '../dist/api.js';
 import { crockford, idBytes } from '../dist/bytes.js';
 import { recoveryPassword } from '../dist/derive.js';
 import { enrolReader, Refused } from '../dist/enrol.js';
@@ -16,7 +16,7 @@ import { OwnKey } from '../dist/own-key.js';
 import { sealReply } from '../dist/reply.js';
 import { ownAccount } from '../dist/signed-in.js';
 import { isUnlocked, keepUnlocked } from '../dist/unlocked.js';
-import { changeWays, recoverAccount, signIn } from '../dist/ways-in.js';
+import { changeWays, codeToShow, recoverAccount, signIn } from '../dist/ways-in.js';
 import { CODE, Portal } from './portal.mjs';
 import { b64, bytes, ctx, organisation, sha256 } from './gateway.mjs';
 
@@ -223,6 +223,28 @@ test('forgotten: code by mail, recovery code, new passphrase, new recovery code'
   assert.equal((await unlockAccountFile(file, await recoveryPassword(idBytes(account), fresh))).content.address, READER);
   browser(portal, 'third');
   assert.equal((await signIn(READER, 'nie wieder vergessen, diese', opaque)).account.reader, READER);
+});
+
+test('a recovery code of a change that got lost on its way is not shown as the one that counts', async () => {
+  const { portal, recovery, unlocked } = await enrolled();
+  const { id } = unlocked.account;
+  assert.deepEqual(await codeToShow(id, unlocked.answer), recovery, 'it was not confirmed to be kept');
+  const honest = globalThis.fetch;
+  for (const arrives of [false, true]) {
+    const before = await signIn(READER, PASSPHRASE, opaque);
+    globalThis.fetch = async (path, init) => {
+      if (path === '/api/account/change') {
+        if (arrives) await honest(path, init);
+        throw new TypeError('no connection');
+      }
+      return honest(path, init);
+    };
+    await assert.rejects(changeWays(before, { passphrase: PASSPHRASE, recovery: 'new' }, opaque), Unreachable);
+    globalThis.fetch = honest;
+    const code = await codeToShow(id, await api.fetchAccount() ?? (await signIn(READER, PASSPHRASE, opaque)).answer);
+    assert.equal(code !== undefined, arrives);
+  }
+  assert.equal(portal.accounts.get(READER).changes, 1);
 });
 
 test('another account than the one that was asked for is refused', async () => {

@@ -65,3 +65,7 @@ test('the texts that modules and pages ask for exist, and no others', () => {
     assert.ok(used || key.startsWith('page-error-'), `nobody asks for ${key}`);
   }
 });
+
+test('titles are not written by scripts, because browsers keep them in their history', () => {
+  assert.doesNotMatch(sources, /document\.title\s*=|\btitle\.(?:textContent|text)\s*=/);
+});

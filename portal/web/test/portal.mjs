@@ -122,7 +122,7 @@ export class Portal {
     const lid = idBytes(sample.pickup.letter);
     const slipHash = sha256(sample.slipPacket);
     if (what === 'receipt') {
-      const said = ctx('say/opened', new Uint8Array(0), lid, bytes(row.reader), this.org.fingerprint, slipHash);
+      const said = ctx('say/opened', new Uint8Array(0), lid, bytes(row.reader), this.org.fingerprint, slipHash, sha256(row.wrapped ?? new Uint8Array(0)));
       if (!owner || !(await signedBy(account.certificate, said, from64(given.signature)))) return DONE;
       this.receipts.set(pickup, given.signature);
       row.way = 'account';

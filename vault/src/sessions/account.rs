@@ -28,6 +28,9 @@ pub enum How {
     Passphrase,
     /// A mailed code and the recovery code.
     Recovery,
+    /// It made the account. Counts while nobody has changed passphrase or recovery code: an enrolment may be asked after for
+    /// as long as its session lives, and must not bring back a session that such a change has ended.
+    Enrolment,
 }
 
 impl How {
@@ -36,6 +39,7 @@ impl How {
         match self {
             Self::Passphrase => "passphrase",
             Self::Recovery => "recovery",
+            Self::Enrolment => "enrolment",
         }
     }
 
@@ -43,6 +47,7 @@ impl How {
         match word {
             "passphrase" => Ok(Self::Passphrase),
             "recovery" => Ok(Self::Recovery),
+            "enrolment" => Ok(Self::Enrolment),
             _ => Err(StoreError::Corrupt("how a session signed in")),
         }
     }
@@ -213,7 +218,7 @@ pub async fn first_receipt(
 }
 
 /// Signs the session in under a new id: the old one is worthless now. What the session has stays with it, unless it was
-/// signed in as somebody else. `None` where the session or the account is gone.
+/// signed in as somebody else. `None` where the session or the account is gone, or what it signs in with counts no more.
 pub async fn sign_in(
     db: &Db,
     session: SessionHash,
@@ -236,7 +241,7 @@ pub async fn sign_in(
     let Some(renewed) = renewed else { return Ok(None) };
     let signed_in = sqlx::query(
         "insert into session_accounts (session_hash, account_id, how, changes, since)
-         select $1, account_id, $3, changes, $4 from accounts where account_id = $2
+         select $1, account_id, $3, changes, $4 from accounts where account_id = $2 and (changes = 0 or $3 <> 'enrolment')
          on conflict (session_hash) do update set how = excluded.how, changes = excluded.changes, since = excluded.since",
     )
     .bind(renewed.hash().hex())

@@ -14,6 +14,8 @@ use crate::derive::code_hash;
 use crate::errands::{self, Answer};
 use crate::id::{AccountId, ErrandId, PickupId};
 
+/// How long a code is good after it was minted, in seconds.
+pub const CODE_LIFETIME: Time = 600;
 /// Tries at one code; then it is dead.
 pub const TRIES: i64 = 5;
 

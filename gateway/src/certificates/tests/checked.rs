@@ -1,11 +1,16 @@
 //! What is usable and what isn't, and the reason that is given.
 
 use sealpost_vault::{EmailAddress, Identity, Time};
-use sequoia_openpgp::cert::{CipherSuite, SubkeyRevocationBuilder, UserIDRevocationBuilder};
-use sequoia_openpgp::packet::key::{Key4, PrimaryRole, SecretParts};
+use sequoia_openpgp::cert::{CipherSuite, KeyBuilder, SubkeyRevocationBuilder, UserIDRevocationBuilder};
+use sequoia_openpgp::crypto::mpi::PublicKey;
+use sequoia_openpgp::packet::key::{Key4, PrimaryRole, PublicParts, SecretParts, SubordinateRole};
 use sequoia_openpgp::packet::signature::SignatureBuilder;
 use sequoia_openpgp::packet::{Key, UserID};
-use sequoia_openpgp::types::{HashAlgorithm, KeyFlags, ReasonForRevocation, RevocationKey, SignatureType};
+use sequoia_openpgp::policy::StandardPolicy;
+use sequoia_openpgp::types::{
+    Curve, HashAlgorithm, KeyFlags, PublicKeyAlgorithm, ReasonForRevocation, RevocationKey, SignatureType,
+    SymmetricAlgorithm,
+};
 use sequoia_openpgp::{Cert, Packet, Profile};
 
 use super::samples::*;
@@ -162,6 +167,18 @@ fn alive() {
     check(&prolonged, NOW + YEAR + DAY, Err((Alive, "expired on")));
 }
 
+/// A subkey may outlive its certificate, as GnuPG's do by default: the end is told once, and nothing of the future.
+#[test]
+fn an_expired_certificate_is_told_as_that_alone() {
+    let mail = KeyFlags::empty().set_transport_encryption();
+    let cert = stored(&made(builder(ANNA).set_validity_period(days(30)).add_subkey(mail, days(3650), None)));
+    let examination = examine(&cert, &identity("anna@klinik.example"), Admission::Admitted, NOW);
+    let failed: Vec<_> = examination.checks.into_iter().filter(|check| check.result.is_err()).collect();
+    let [check] = failed.as_slice() else { panic!("{failed:?}") };
+    assert_eq!(check.requirement, Requirement::Alive);
+    assert!(examination.usable.is_none());
+}
+
 #[test]
 fn revoked_certificates() {
     use ReasonForRevocation::{KeyCompromised, KeyRetired, KeySuperseded, Unspecified};
@@ -255,6 +272,45 @@ fn a_subkey_that_the_owner_did_not_bind_is_none() {
     let signature = hers.role_as_subordinate().bind(&mut signer(&eve), &bare, signature).unwrap();
     let grafted = with(bare, vec![Packet::from(hers.role_into_subordinate()), signature.into()]);
     check(&grafted, NOW, Err((Requirement::Encrypts, "no subkey for encrypting mail")));
+}
+
+/// The owner's signature is good, and nothing can be encrypted to the numbers: no message may get stuck on them.
+#[test]
+fn a_subkey_of_impossible_numbers_is_none() {
+    let ecdh = |curve: Curve, q: Vec<u8>| PublicKey::ECDH {
+        curve,
+        q: q.into(),
+        hash: HashAlgorithm::SHA256,
+        sym: SymmetricAlgorithm::AES256,
+    };
+    let point = |length: usize| [&[4][..], &vec![0x55; length]].concat();
+    for (algorithm, numbers) in [
+        (PublicKeyAlgorithm::ECDH, ecdh(Curve::Cv25519, [&[0x40][..], &[0; 32]].concat())),
+        (PublicKeyAlgorithm::ECDH, ecdh(Curve::NistP256, point(64))),
+        (PublicKeyAlgorithm::ECDH, ecdh(Curve::NistP256, point(31))),
+        (PublicKeyAlgorithm::ECDH, ecdh(Curve::NistP521, Vec::new())),
+        (PublicKeyAlgorithm::X25519, PublicKey::X25519 { u: [0; 32] }),
+    ] {
+        let bare = made(builder(ANNA));
+        let subkey = Key4::<PublicParts, SubordinateRole>::new(at(NOW - YEAR), algorithm, numbers.clone()).unwrap();
+        let subkey = Key::from(subkey);
+        let signature = SignatureBuilder::new(SignatureType::SubkeyBinding)
+            .set_signature_creation_time(at(NOW - DAY))
+            .unwrap()
+            .set_key_flags(KeyFlags::empty().set_transport_encryption())
+            .unwrap();
+        let signature = subkey.bind(&mut signer(&bare), &bare, signature).unwrap();
+        let impossible = with(bare, vec![Packet::from(subkey), signature.into()]);
+        check(&impossible, NOW, Err((Requirement::Encrypts, "nothing can be encrypted to it")));
+        // Another one beside it is used.
+        let good = KeyBuilder::new(KeyFlags::empty().set_transport_encryption())
+            .set_creation_time(at(NOW - DAY))
+            .subkey(impossible.with_policy(&StandardPolicy::new(), at(NOW)).unwrap())
+            .unwrap()
+            .attach()
+            .unwrap();
+        check(&with(impossible, good), NOW, Ok(()));
+    }
 }
 
 #[test]

@@ -4,7 +4,7 @@
 //!
 //! Security: opaque bytes of bounded size from a session that proved itself for the pickup and registered the account for it;
 //! keys only for pickups that it proved itself for. Whether any of it counts, the gateway judges. Once it does, the session is
-//! signed in under a new id.
+//! signed in under a new id; not again, once passphrase or recovery code were changed.
 
 use std::time::Duration;
 
@@ -144,8 +144,9 @@ async fn standing(
     let mut response = answered(Stage::Enrolled);
     let signed_in = sessions::signed_in(&portal.vault, session, now).await?;
     if signed_in.is_none_or(|signed_in| signed_in.account != account) {
-        let renewed = sessions::sign_in(&portal.vault, session, account, How::Passphrase, now).await?;
-        let renewed = renewed.ok_or(Error::NotAvailable)?;
+        let renewed = sessions::sign_in(&portal.vault, session, account, How::Enrolment, now).await?;
+        // The account is gone, or was changed since: who made it must sign in like everybody.
+        let renewed = renewed.ok_or(Error::SignIn)?;
         response.headers_mut().insert(header::SET_COOKIE, cookie(&renewed)?);
     }
     Ok(response)

@@ -135,6 +135,17 @@ fn held(mail: &str) -> String {
 }
 
 #[tokio::test]
+async fn a_letter_to_an_address_with_more_than_ascii() {
+    let bench = Bench::new().await;
+    for recipient in ["用户@mail.example", "änne@xn--bcher-kva.example"] {
+        bench.send(&[recipient], &held("x").replace("p@mail.example", recipient)).await;
+    }
+    let mut to: Vec<String> = bench.pickups().await.iter().map(|pickup| pickup.delivery.to_string()).collect();
+    to.sort();
+    assert_eq!(to, ["änne@xn--bcher-kva.example", "用户@mail.example"]);
+}
+
+#[tokio::test]
 async fn words_of_strangers_do_not_count() {
     let policy =
         "[[rule]]\nname = \"open\"\nwhen = { protect = [\"no\"] }\nthen = \"relay\"\n[default]\nthen = \"hold\"\n";

@@ -1,3 +1,5 @@
+//! Command lines, and what they are understood as.
+
 use super::*;
 
 fn check(line: &str, expected: Result<Command, Rejection>) {

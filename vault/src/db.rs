@@ -170,7 +170,15 @@ impl Db {
     /// A writing transaction: SQLite's is immediate, so that it never fails half-way for want of the lock.
     pub async fn begin(&self) -> Result<Transaction<'static, Any>, StoreError> {
         Ok(match self.engine {
-            Engine::Sqlite => self.writer.begin_with("begin immediate").await?,
+            Engine::Sqlite => match self.writer.begin_with("begin immediate").await {
+                // A commit that found the disk full was rolled back by SQLite itself, and the connection waits for a
+                // rollback that can't come any more. It is the only one that writes: another takes its place.
+                Err(sqlx::Error::InvalidSavePointStatement) => {
+                    self.writer.acquire().await?.close().await?;
+                    self.writer.begin_with("begin immediate").await?
+                }
+                begun => begun?,
+            },
             Engine::Postgres => self.writer.begin().await?,
         })
     }

@@ -20,6 +20,8 @@ pub async fn run(config: &Path) -> Result<(), Failure> {
             tls::server_config(certificate, key).map_err(Failure::configuration)?;
         }
     }
+    // Reads the users and the authorities.
+    configuration.smtp.settings(configuration.smtp.client_certificates()?)?;
     if !configuration.organisation.logo.is_empty() {
         std::fs::metadata(&configuration.organisation.logo)
             .map_err(|cause| Failure::configuration(format!("{}: {cause}", configuration.organisation.logo)))?;

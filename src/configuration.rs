@@ -7,7 +7,6 @@ use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use ipnet::IpNet;
 use serde::Deserialize;
 
 use sealpost_gateway::addresses::ReplyDomain;
@@ -21,6 +20,10 @@ use sealpost_vault::grants::Role;
 use sealpost_vault::{EmailAddress, blobs::BlobStore};
 
 use crate::exit::Failure;
+
+mod smtp;
+
+pub use smtp::Smtp;
 
 /// Why a configuration can't be used.
 #[derive(Debug, thiserror::Error)]
@@ -81,30 +84,6 @@ pub struct Keys {
     /// Where the master key comes from; empty: a file beside the directory.
     #[serde(default)]
     pub master: String,
-}
-
-#[derive(Debug, Deserialize)]
-#[serde(deny_unknown_fields, rename_all = "kebab-case")]
-pub struct Smtp {
-    pub listen: SocketAddr,
-    /// Takes bounces of our notifications and nothing else; may be open to everybody.
-    #[serde(default)]
-    pub returns_listen: Option<SocketAddr>,
-    pub hostname: String,
-    #[serde(default = "loopback")]
-    pub networks: Vec<IpNet>,
-    #[serde(default)]
-    pub certificate: Option<PathBuf>,
-    #[serde(default)]
-    pub key: Option<PathBuf>,
-    #[serde(default = "max_size")]
-    pub max_size: usize,
-    /// `GET /health` and `GET /ready` of the gateway.
-    #[serde(default)]
-    pub health_listen: Option<SocketAddr>,
-    /// In MiB: below this much free space beside the stores nothing is accepted.
-    #[serde(default = "free_space")]
-    pub free_space: u64,
 }
 
 #[derive(Debug, Deserialize)]
@@ -184,18 +163,6 @@ pub struct PolicyFile {
     pub file: Option<PathBuf>,
 }
 
-fn loopback() -> Vec<IpNet> {
-    ["127.0.0.0/8", "::1/128"].iter().filter_map(|net| net.parse().ok()).collect()
-}
-
-fn max_size() -> usize {
-    52_428_800
-}
-
-fn free_space() -> u64 {
-    256
-}
-
 impl Configuration {
     /// Reads and checks a file.
     pub fn load(path: &Path) -> Result<Self, ConfigurationError> {
@@ -233,6 +200,8 @@ impl Configuration {
         for path in [
             &mut self.smtp.certificate,
             &mut self.smtp.key,
+            &mut self.smtp.users,
+            &mut self.smtp.client_authorities,
             &mut self.portal.certificate,
             &mut self.portal.key,
             &mut self.policy.file,
@@ -279,6 +248,7 @@ impl Configuration {
                 return Err(wrong(format!("{name}.certificate and {name}.key go together")));
             }
         }
+        self.smtp.check().map_err(wrong)?;
         self.master()?;
         if self.letters.expire_days == 0 {
             return Err(wrong("letters.expire-days is 0: nobody could read a letter".to_owned()));

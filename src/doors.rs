@@ -109,17 +109,20 @@ pub async fn gateway(configuration: &Configuration, keeper: Keeper) -> Result<()
     let keyring = gateway.keyring();
     publish_certificate(gateway.vault(), &keyring.fingerprint_hex(), &keyring.certificate(), clock.now()).await?;
 
+    let client_certificates = configuration.smtp.client_certificates()?;
     let smtp_tls = match (&configuration.smtp.certificate, &configuration.smtp.key) {
-        (Some(certificate), Some(key)) => Some(tls::server_config(certificate, key).map_err(Failure::configuration)?),
+        (Some(certificate), Some(key)) => {
+            let clients = client_certificates.clone();
+            Some(tls::smtp_config(certificate, key, clients).map_err(Failure::configuration)?)
+        }
         _ => None,
     };
-    let settings = Arc::new(smtp::Settings {
-        hostname: configuration.smtp.hostname.clone(),
-        networks: configuration.smtp.networks.clone(),
-        max_size: configuration.smtp.max_size,
-        ..smtp::Settings::default()
-    });
+    let settings = Arc::new(configuration.smtp.settings(client_certificates)?);
     let inside = listen(configuration.smtp.listen).await?;
+    let encrypted = match configuration.smtp.tls_listen {
+        Some(address) => Some(listen(address).await?),
+        None => None,
+    };
     let returns = match configuration.smtp.returns_listen {
         Some(address) => Some(listen(address).await?),
         None => None,
@@ -164,6 +167,17 @@ pub async fn gateway(configuration: &Configuration, keeper: Keeper) -> Result<()
         clock.clone(),
         stop.clone(),
     ));
+    if let Some(encrypted) = encrypted {
+        tasks.spawn(smtp::serve(
+            encrypted,
+            smtp::Door::Inside,
+            Arc::new(smtp::Settings { encryption: smtp::Encryption::FromTheStart, ..(*settings).clone() }),
+            smtp_tls.clone(),
+            Arc::clone(&gateway),
+            clock.clone(),
+            stop.clone(),
+        ));
+    }
     if let Some(returns) = returns {
         tasks.spawn(smtp::serve(
             returns,

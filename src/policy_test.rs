@@ -66,11 +66,7 @@ impl Test {
         let from = ReversePath::Address(self.from.clone());
         let received = ReceivedMessage {
             queue_id: QueueId::random().map_err(Failure::system)?,
-            envelope: Envelope {
-                reverse_path: from.clone(),
-                recipients: self.to.clone(),
-                body: BodyType::EightBitMime,
-            },
+            envelope: Envelope::plain(from.clone(), self.to.clone(), BodyType::EightBitMime),
             client: Client {
                 address: std::net::Ipv4Addr::LOCALHOST.into(),
                 helo: "localhost".to_owned(),

@@ -18,9 +18,11 @@ use rustls::ServerConfig;
 use rustls::crypto::ring;
 use rustls::pki_types::pem::{self, PemObject};
 use rustls::pki_types::{CertificateDer, PrivateKeyDer};
-use rustls::server::{ClientHello, ResolvesServerCert};
+use rustls::server::danger::ClientCertVerifier;
+use rustls::server::{ClientHello, ResolvesServerCert, WebPkiClientVerifier};
 use rustls::sign::CertifiedKey;
 use rustls::version::{TLS12, TLS13};
+use sealpost_gateway::smtp::ClientCertificates;
 use tracing::{error, info};
 
 /// How often the files are looked at, at most.
@@ -41,10 +43,30 @@ pub enum TlsError {
 
 /// What a listener needs to speak TLS: `certificate` is a PEM chain with the server's own first, `key` its private key.
 pub fn server_config(certificate: &Path, key: &Path) -> Result<Arc<ServerConfig>, TlsError> {
+    with_clients(certificate, key, WebPkiClientVerifier::no_client_auth())
+}
+
+/// The same, where clients may be inside by a certificate of theirs.
+pub fn smtp_config(
+    certificate: &Path,
+    key: &Path,
+    clients: Option<Arc<ClientCertificates>>,
+) -> Result<Arc<ServerConfig>, TlsError> {
+    match clients {
+        Some(clients) => with_clients(certificate, key, clients),
+        None => server_config(certificate, key),
+    }
+}
+
+fn with_clients(
+    certificate: &Path,
+    key: &Path,
+    clients: Arc<dyn ClientCertVerifier>,
+) -> Result<Arc<ServerConfig>, TlsError> {
     let certificate = Reloading::load(certificate, key, INTERVAL)?;
     let config = ServerConfig::builder_with_provider(Arc::new(ring::default_provider()))
         .with_protocol_versions(&[&TLS13, &TLS12])?
-        .with_no_client_auth()
+        .with_client_cert_verifier(clients)
         .with_cert_resolver(Arc::new(certificate));
     Ok(Arc::new(config))
 }

@@ -25,6 +25,8 @@ pub type Target = (&'static str, fn(&[u8]));
 
 /// All of them.
 pub const TARGETS: &[Target] = &[
+    ("auth", smtp::fuzzing::auth),
+    ("bdat", smtp::fuzzing::bdat),
     ("certificate-import", certificate_import),
     ("command-lines", smtp::fuzzing::command_lines),
     ("data", smtp::fuzzing::data),
@@ -34,6 +36,7 @@ pub const TARGETS: &[Target] = &[
     ("opaque", opaque),
     ("policy", policy),
     ("protected", protected),
+    ("proxy", smtp::fuzzing::proxy),
     ("reply-lines", deliver::fuzzing::reply_lines),
     ("shapes", shapes),
 ];
@@ -57,7 +60,7 @@ fn policy(bytes: &[u8]) {
 fn message(bytes: &[u8]) {
     let received = ReceivedMessage {
         queue_id: QueueId::from_bytes([0; 16]),
-        envelope: Envelope { reverse_path: ReversePath::Null, recipients: Vec::new(), body: BodyType::default() },
+        envelope: Envelope::plain(ReversePath::Null, Vec::new(), BodyType::default()),
         client: Client {
             address: IpAddr::V4(Ipv4Addr::LOCALHOST),
             helo: "client".into(),

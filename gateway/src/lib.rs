@@ -47,6 +47,8 @@ pub mod pipeline;
 #[cfg(any(test, fuzzing))]
 pub mod fuzzing;
 
-pub use envelope::{BodyType, Envelope, ReversePath};
+pub use envelope::{
+    BodyType, Charset, Dsn, Envelope, Notify, OriginalRecipient, RecipientDsn, Return, ReversePath, Xtext,
+};
 pub use pipeline::{Gateway, Settings};
 pub use rejection::Rejection;

@@ -30,6 +30,18 @@ impl Rejection {
     pub const EARLY_TALKER: Self = Self::new(554, "5.5.1", "Protocol error: wait for the greeting");
     pub const INJECTION: Self =
         Self::new(554, "5.5.1", "Protocol error: nothing may follow STARTTLS before the handshake");
+    pub const NO_PROXY_HEADER: Self = Self::new(554, "5.7.0", "PROXY header missing or not usable");
+    pub const CHUNK: Self = Self::new(554, "5.5.4", "Malformed BDAT: data can't be told from commands");
+    pub const NON_ASCII: Self = Self::new(553, "5.6.7", "Addresses with more than ASCII need SMTPUTF8");
+    // RFC 4954 6
+    pub const NEEDS_TLS: Self = Self::new(538, "5.7.11", "Encryption required for AUTH");
+    pub const MECHANISM: Self = Self::new(504, "5.5.4", "Authentication mechanism not offered");
+    pub const AUTH_CANCELLED: Self = Self::new(501, "5.7.0", "Authentication cancelled");
+    pub const CREDENTIALS: Self = Self::new(535, "5.7.8", "Authentication failed");
+    pub const ALREADY_AUTHENTICATED: Self = Self::new(503, "5.5.1", "Already authenticated");
+    pub const TOO_MANY_FAILURES: Self =
+        Self::new(421, "4.7.0", "Too many failed authentications, closing the connection");
+    pub const HEADER_TOO_LARGE: Self = Self::new(552, "5.3.4", "Message header too large");
     pub const NO_RECIPIENTS: Self = Self::new(554, "5.5.1", "No valid recipients");
     pub const LINE_TOO_LONG: Self = Self::new(500, "5.5.6", "Line too long");
     pub const BARE_LINE_ENDING: Self = Self::new(554, "5.6.11", "Bare CR or LF is not allowed; lines end with CRLF");

@@ -9,19 +9,26 @@
 //! has a limit in [`Settings`]; what a client is told comes from [`crate::rejection`] and [`reply`] alone.
 //!
 //! Standards: RFC 5321, RFC 1870 (SIZE), RFC 2034 (ENHANCEDSTATUSCODES), RFC 2920 (PIPELINING), RFC 3207 (STARTTLS),
-//! RFC 6152 (8BITMIME).
+//! RFC 6152 (8BITMIME), RFC 3030 (CHUNKING), RFC 6531 (SMTPUTF8), RFC 3461 (DSN), RFC 4954 (AUTH), RFC 8314 (TLS from the
+//! start).
 
 mod admission;
+mod chunk;
+mod client_certificate;
 mod command;
 mod data;
 mod dialogue;
+mod header_size;
 mod line;
 mod listener;
 mod memory;
 mod patience;
+mod proxy;
 mod reply;
+mod sasl;
 mod session;
 mod settings;
+mod users;
 mod wire;
 
 #[cfg(any(test, fuzzing))]
@@ -37,8 +44,10 @@ use sealpost_vault::{EmailAddress, Time};
 
 use crate::{Envelope, Rejection, ReversePath};
 
+pub use client_certificate::{AuthoritiesError, ClientCertificates, Fingerprint};
 pub use listener::serve;
-pub use settings::Settings;
+pub use settings::{Encryption, Settings};
+pub use users::{Users, UsersError};
 
 /// What a listener is for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]

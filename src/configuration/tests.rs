@@ -129,6 +129,12 @@ fn wrong_configurations_are_named() {
         ("#~ certificate", "certificate", "certificate and smtp.key go together"),
         ("telephone = \"+49 30 5550100\"", "telephone = \"\"", "organisation.telephone is empty"),
         ("portal = \"https://post.klinik.example\"", "portal = \"post.klinik.example\"", "organisation.portal must be"),
+        ("#~ users", "users", "smtp.users needs smtp.certificate"),
+        ("#~ tls-listen", "tls-listen", "smtp.tls-listen needs smtp.certificate"),
+        ("#client-fingerprints = []", "client-fingerprints = [\"ab\"]", "smtp.client-fingerprints needs"),
+        ("#max-header = 262144", "max-header = 262145", "smtp.max-header must be 1 to 262144"),
+        ("#max-recipients = 1000", "max-recipients = 0", "smtp.max-recipients must be 1 to"),
+        ("#max-connections = 500", "max-connections = 0", "smtp.max-connections is 0"),
         ("#max-size", "max-sise", "unknown key `max-sise`, did you mean `max-size`?"),
     ] {
         assert!(MANUAL.contains(right), "{right}");

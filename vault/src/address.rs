@@ -1,8 +1,9 @@
 //! E-mail addresses: as they were written (for delivery) and as an [`Identity`] (for comparing).
 //!
 //! The local part is kept as the sender wrote it and never re-interpreted: no percent hack, no bang path, no source
-//! route. The domain is an A-label host name or an address literal.
-//! Standards: RFC 5321 4.1.2 (Mailbox), RFC 5890 (A-labels), RFC 6531 (not offered yet: non-ASCII local parts are refused).
+//! route. The domain is an A-label host name or an address literal. A local part may hold more than ASCII, but nothing that
+//! is invisible, turns the direction of writing, or is a compatibility spelling of something else.
+//! Standards: RFC 5321 4.1.2 (Mailbox), RFC 5890 (A-labels), RFC 6531 3.3 (local parts).
 
 use std::fmt;
 use std::str::FromStr;
@@ -44,6 +45,11 @@ impl EmailAddress {
     pub fn identity(&self) -> Identity {
         let local: String = self.local.nfc().map(|c| c.to_ascii_lowercase()).collect();
         Identity(format!("{local}@{}", self.domain))
+    }
+
+    /// Whether only a server that knows SMTPUTF8 can take it.
+    pub fn needs_smtputf8(&self) -> bool {
+        !self.local.is_ascii()
     }
 
     /// Whether the domain is an address literal such as `[192.0.2.1]`.
@@ -161,12 +167,28 @@ pub fn domain_of(text: &str) -> Result<String, AddressError> {
 
 // RFC 5321 4.1.2: Dot-string
 fn is_dot_atom(local: &str) -> bool {
-    local.split('.').all(|atom| !atom.is_empty() && atom.bytes().all(is_atext))
+    local.split('.').all(|atom| !atom.is_empty() && atom.chars().all(is_atext))
 }
 
-// RFC 5322 3.2.3
-fn is_atext(b: u8) -> bool {
-    b.is_ascii_alphanumeric() || b"!#$%&'*+-/=?^_`{|}~".contains(&b)
+// RFC 5322 3.2.3, RFC 6531 3.3
+fn is_atext(c: char) -> bool {
+    c.is_ascii_alphanumeric() || "!#$%&'*+-/=?^_`{|}~".contains(c) || is_foreign(c)
+}
+
+/// More than ASCII, and what it looks like.
+fn is_foreign(c: char) -> bool {
+    !c.is_ascii() && !c.is_control() && !c.is_whitespace() && !is_treacherous(c) && c.nfkc().eq([c])
+}
+
+/// Invisible, or turns the direction of writing: what a person sees isn't what stands there.
+pub fn is_treacherous(c: char) -> bool {
+    matches!(
+        c,
+        '\u{ad}' | '\u{34f}' | '\u{61c}' | '\u{115f}'..='\u{1160}' | '\u{17b4}'..='\u{17b5}' | '\u{180b}'..='\u{180f}'
+            | '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2060}'..='\u{206f}' | '\u{3164}'
+            | '\u{fe00}'..='\u{fe0f}' | '\u{feff}' | '\u{ffa0}' | '\u{fff0}'..='\u{ffff}' | '\u{1bca0}'..='\u{1bca3}'
+            | '\u{1d173}'..='\u{1d17a}' | '\u{e000}'..='\u{f8ff}' | '\u{e0000}'..='\u{10ffff}'
+    )
 }
 
 // RFC 5321 4.1.2: Quoted-string
@@ -175,12 +197,12 @@ fn is_quoted(local: &str) -> bool {
     if local.len() < 2 {
         return false;
     }
-    let mut bytes = inner.bytes();
-    while let Some(b) = bytes.next() {
-        let fits = match b {
-            b'\\' => bytes.next().is_some_and(|next| (32..=126).contains(&next)),
-            b'"' => false,
-            _ => (32..=126).contains(&b),
+    let mut chars = inner.chars();
+    while let Some(c) = chars.next() {
+        let fits = match c {
+            '\\' => chars.next().is_some_and(|next| (' '..='~').contains(&next)),
+            '"' => false,
+            _ => (' '..='~').contains(&c) || is_foreign(c),
         };
         if !fits {
             return false;
@@ -202,10 +224,13 @@ mod tests {
         };
         ok("Anna.Weber@Klinik.Example", "Anna.Weber@klinik.example", "anna.weber@klinik.example");
         ok("a@bücher.example", "a@xn--bcher-kva.example", "a@xn--bcher-kva.example");
-        ok("a@BÜCHER.Straße.example", "a@xn--bcher-kva.xn--strae-oqa.example", "a@xn--bcher-kva.xn--strae-oqa.example");
-        ok("a@XN--bcher-kva.ü.example", "a@xn--bcher-kva.xn--tda.example", "a@xn--bcher-kva.xn--tda.example");
         ok("\"a@b c\"@x.example", "\"a@b c\"@x.example", "\"a@b c\"@x.example");
         ok("a%b.example@x.example", "a%b.example@x.example", "a%b.example@x.example");
+        ok("Ä@Bücher.example", "Ä@xn--bcher-kva.example", "Ä@xn--bcher-kva.example");
+        ok("a@BÜCHER.Straße.example", "a@xn--bcher-kva.xn--strae-oqa.example", "a@xn--bcher-kva.xn--strae-oqa.example");
+        ok("a@XN--bcher-kva.ü.example", "a@xn--bcher-kva.xn--tda.example", "a@xn--bcher-kva.xn--tda.example");
+        ok("a\u{308}@x.example", "a\u{308}@x.example", "ä@x.example");
+        ok("用户@x.example", "用户@x.example", "用户@x.example");
         ok("a@[192.0.2.1]", "a@[192.0.2.1]", "a@[192.0.2.1]");
         ok("a@[IPv6:2001:db8::1]", "a@[IPv6:2001:db8::1]", "a@[IPv6:2001:db8::1]");
     }
@@ -222,7 +247,15 @@ mod tests {
             ("a@b@x.example", AddressError::LocalPart),
             ("@relay.example:a@x.example", AddressError::LocalPart),
             ("\"@x.example", AddressError::LocalPart),
-            ("ä@x.example", AddressError::LocalPart),
+            ("a\u{202e}b@x.example", AddressError::LocalPart),
+            ("a\u{200d}b@x.example", AddressError::LocalPart),
+            ("ａ@x.example", AddressError::LocalPart),
+            ("a\u{ff20}b@x.example", AddressError::LocalPart),
+            ("a\u{a0}b@x.example", AddressError::LocalPart),
+            ("a\u{85}b@x.example", AddressError::LocalPart),
+            ("\"a\u{202e}b\"@x.example", AddressError::LocalPart),
+            ("\"a\\ä\"@x.example", AddressError::LocalPart),
+            ("ä.@x.example", AddressError::LocalPart),
             ("a\r\n@x.example", AddressError::LocalPart),
             ("a@", AddressError::Domain),
             ("a@-x.example", AddressError::Domain),

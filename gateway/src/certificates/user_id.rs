@@ -25,7 +25,9 @@ pub(super) fn address(user_id: &[u8]) -> Option<Identity> {
             address
         }
     };
-    address.parse::<EmailAddress>().ok().map(|address| address.identity())
+    // A look-alike of a letter is another mailbox for a mail server, and the same one for the person who imports.
+    let address = address.parse::<EmailAddress>().ok().filter(|address| !address.needs_smtputf8());
+    address.map(|address| address.identity())
 }
 
 /// A User ID as it can be shown on a terminal: nothing in it moves the cursor or turns the direction of writing.

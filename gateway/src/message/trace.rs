@@ -46,7 +46,7 @@ mod tests {
     fn received(helo: &str, address: &str, tls: bool) -> ReceivedMessage {
         let client = Client { address: address.parse().unwrap(), helo: helo.to_owned(), tls, door: Door::Inside };
         let recipients = vec!["secret@x.example".parse().unwrap()];
-        let envelope = Envelope { reverse_path: ReversePath::Null, recipients, body: BodyType::SevenBit };
+        let envelope = Envelope::plain(ReversePath::Null, recipients, BodyType::SevenBit);
         ReceivedMessage {
             queue_id: QueueId::from_bytes([7; 16]),
             envelope,

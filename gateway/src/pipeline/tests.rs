@@ -92,11 +92,11 @@ impl Bench {
     fn received(&self, door: Door, from: &str, to: &[&str], mail: &str) -> ReceivedMessage {
         ReceivedMessage {
             queue_id: QueueId::random().unwrap(),
-            envelope: Envelope {
-                reverse_path: if from.is_empty() { ReversePath::Null } else { ReversePath::Address(address(from)) },
-                recipients: to.iter().map(|to| address(to)).collect(),
-                body: BodyType::EightBitMime,
-            },
+            envelope: Envelope::plain(
+                if from.is_empty() { ReversePath::Null } else { ReversePath::Address(address(from)) },
+                to.iter().map(|to| address(to)).collect(),
+                BodyType::EightBitMime,
+            ),
             client: Client { address: [127, 0, 0, 1].into(), helo: "mail".to_owned(), tls: false, door },
             received_at: NOW,
             bytes: mail.replace('\n', "\r\n").into_bytes(),
@@ -132,6 +132,17 @@ fn held(mail: &str) -> String {
     format!(
         "From: Anna <{ANNA}>\nTo: p@mail.example\nMessage-ID: <1@klinik.example>\nSubject: [secure] {mail}\n\ntext\n"
     )
+}
+
+#[tokio::test]
+async fn a_letter_to_an_address_with_more_than_ascii() {
+    let bench = Bench::new().await;
+    for recipient in ["用户@mail.example", "änne@xn--bcher-kva.example"] {
+        bench.send(&[recipient], &held("x").replace("p@mail.example", recipient)).await;
+    }
+    let mut to: Vec<String> = bench.pickups().await.iter().map(|pickup| pickup.delivery.to_string()).collect();
+    to.sort();
+    assert_eq!(to, ["änne@xn--bcher-kva.example", "用户@mail.example"]);
 }
 
 #[tokio::test]

@@ -13,7 +13,7 @@ use crate::{BodyType, Envelope};
 fn facts(header: &str) -> Facts {
     let client = Client { address: [127, 0, 0, 1].into(), helo: "x".to_owned(), tls: false, door: Door::Inside };
     let recipients = vec!["b@y.example".parse().unwrap()];
-    let envelope = Envelope { reverse_path: ReversePath::Null, recipients, body: BodyType::SevenBit };
+    let envelope = Envelope::plain(ReversePath::Null, recipients, BodyType::SevenBit);
     let bytes = format!("{}\r\n\r\nbody\r\n", header.replace('\n', "\r\n")).into_bytes();
     let queue_id = QueueId::from_bytes([1; 16]);
     ParsedMessage::parse(ReceivedMessage { queue_id, envelope, client, received_at: 0, bytes }).unwrap().facts

@@ -6,9 +6,9 @@ use std::collections::HashSet;
 
 use sealpost_vault::{EmailAddress, Identity};
 
-use super::command::{ForwardPath, Mail};
+use super::command::{ForwardPath, Mail, Recipient};
 use super::settings::Settings;
-use crate::{BodyType, Envelope, Rejection, ReversePath};
+use crate::{Charset, Envelope, RecipientDsn, Rejection, ReversePath};
 
 /// Where the conversation stands.
 #[derive(Debug, Default)]
@@ -20,14 +20,14 @@ pub(super) enum Dialogue {
     Greeted,
     /// Between MAIL and the end of the data.
     Open(Transaction),
+    /// Some of the message's pieces have come (RFC 3030), and the last one hasn't.
+    Receiving,
 }
 
 /// A mail transaction that isn't complete.
 #[derive(Debug)]
 pub(super) struct Transaction {
-    from: ReversePath,
-    body: BodyType,
-    recipients: Vec<EmailAddress>,
+    envelope: Envelope,
     /// One mailbox gets one copy, however often and in whatever spelling it is named.
     named: HashSet<Identity>,
 }
@@ -35,7 +35,7 @@ pub(super) struct Transaction {
 /// A recipient that the order of things allows.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) enum Candidate {
-    New(EmailAddress),
+    New(EmailAddress, RecipientDsn),
     /// Accepted already.
     Repeated,
 }
@@ -48,7 +48,7 @@ impl Dialogue {
 
     /// RSET.
     pub fn reset(&mut self) {
-        if let Self::Open(_) = self {
+        if !matches!(self, Self::Fresh) {
             *self = Self::Greeted;
         }
     }
@@ -57,63 +57,88 @@ impl Dialogue {
     pub fn open(&mut self, mail: Mail, settings: &Settings) -> Result<(), Rejection> {
         match self {
             Self::Fresh => return Err(Rejection::NO_GREETING),
-            Self::Open(_) => return Err(Rejection::BAD_SEQUENCE),
+            Self::Open(_) | Self::Receiving => return Err(Rejection::BAD_SEQUENCE),
             Self::Greeted => {}
         }
         if mail.size.is_some_and(|size| usize::try_from(size).map_or(true, |size| size > settings.max_size)) {
             return Err(Rejection::TOO_LARGE);
         }
-        let Mail { from, body, .. } = mail;
-        *self = Self::Open(Transaction { from, body, recipients: Vec::new(), named: HashSet::new() });
+        *self = Self::Open(Transaction { envelope: mail.envelope(), named: HashSet::new() });
         Ok(())
     }
 
+    /// AUTH and XCLIENT: only between transactions.
+    pub fn between(&self) -> Result<(), Rejection> {
+        match self {
+            Self::Fresh => Err(Rejection::NO_GREETING),
+            Self::Greeted => Ok(()),
+            Self::Open(_) | Self::Receiving => Err(Rejection::BAD_SEQUENCE),
+        }
+    }
+
     /// RCPT: where the message comes from, and the recipient to ask about.
-    pub fn candidate(&self, path: ForwardPath, settings: &Settings) -> Result<(&ReversePath, Candidate), Rejection> {
-        let transaction = match self {
+    pub fn candidate(&self, recipient: Recipient, settings: &Settings) -> Result<(&ReversePath, Candidate), Rejection> {
+        let Transaction { envelope, named } = match self {
             Self::Fresh => return Err(Rejection::NO_GREETING),
-            Self::Greeted => return Err(Rejection::BAD_SEQUENCE),
+            Self::Greeted | Self::Receiving => return Err(Rejection::BAD_SEQUENCE),
             Self::Open(transaction) => transaction,
         };
-        let address = match path {
+        if recipient.charset == Charset::Utf8 && envelope.charset == Charset::Ascii {
+            return Err(Rejection::NON_ASCII);
+        }
+        let address = match recipient.path {
             ForwardPath::Mailbox(address) => address,
             ForwardPath::Postmaster => {
                 format!("postmaster@{}", settings.hostname).parse().map_err(|_| Rejection::RECIPIENT_ADDRESS)?
             }
         };
-        if transaction.named.contains(&address.identity()) {
-            return Ok((&transaction.from, Candidate::Repeated));
+        if named.contains(&address.identity()) {
+            return Ok((&envelope.reverse_path, Candidate::Repeated));
         }
-        if transaction.recipients.len() >= settings.max_recipients {
+        if envelope.recipients.len() >= settings.max_recipients {
             return Err(Rejection::TOO_MANY_RECIPIENTS);
         }
-        Ok((&transaction.from, Candidate::New(address)))
+        Ok((&envelope.reverse_path, Candidate::New(address, recipient.dsn)))
     }
 
     /// Adds a recipient that was accepted.
-    pub fn add(&mut self, recipient: EmailAddress) {
-        if let Self::Open(transaction) = self
-            && transaction.named.insert(recipient.identity())
+    pub fn add(&mut self, recipient: EmailAddress, dsn: RecipientDsn) {
+        if let Self::Open(Transaction { envelope, named }) = self
+            && named.insert(recipient.identity())
         {
-            transaction.recipients.push(recipient);
+            envelope.dsn.set(&recipient, dsn);
+            envelope.recipients.push(recipient);
         }
     }
 
     /// DATA: the envelope is complete, and this transaction over, however the data turns out.
     pub fn close(&mut self) -> Result<Envelope, Rejection> {
+        self.complete(Self::Greeted)
+    }
+
+    /// The first BDAT: the envelope is complete; [`Dialogue::reset`] ends the transaction.
+    pub fn begin_pieces(&mut self) -> Result<Envelope, Rejection> {
+        self.complete(Self::Receiving)
+    }
+
+    fn complete(&mut self, next: Self) -> Result<Envelope, Rejection> {
         match std::mem::take(self) {
             Self::Fresh => Err(Rejection::NO_GREETING),
             Self::Greeted => {
                 *self = Self::Greeted;
                 Err(Rejection::BAD_SEQUENCE)
             }
-            Self::Open(transaction) if transaction.recipients.is_empty() => {
+            Self::Receiving => {
+                *self = Self::Receiving;
+                Err(Rejection::BAD_SEQUENCE)
+            }
+            Self::Open(transaction) if transaction.envelope.recipients.is_empty() => {
                 *self = Self::Open(transaction);
                 Err(Rejection::NO_RECIPIENTS)
             }
-            Self::Open(Transaction { from, body, recipients, .. }) => {
-                *self = Self::Greeted;
-                Ok(Envelope { reverse_path: from, recipients, body })
+            Self::Open(transaction) => {
+                *self = next;
+                Ok(transaction.envelope)
             }
         }
     }
@@ -122,13 +147,29 @@ impl Dialogue {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::BodyType;
 
     fn mail(size: Option<u64>) -> Mail {
-        Mail { from: ReversePath::Null, body: BodyType::EightBitMime, size }
+        Mail {
+            from: ReversePath::Null,
+            body: BodyType::EightBitMime,
+            size,
+            charset: Charset::Ascii,
+            ret: None,
+            envid: None,
+        }
     }
 
-    fn to(address: &str) -> ForwardPath {
-        ForwardPath::Mailbox(address.parse().unwrap())
+    fn to(address: &str) -> Recipient {
+        recipient(ForwardPath::Mailbox(address.parse().unwrap()))
+    }
+
+    fn recipient(path: ForwardPath) -> Recipient {
+        Recipient { path, charset: Charset::Ascii, dsn: RecipientDsn::default() }
+    }
+
+    fn add(dialogue: &mut Dialogue, address: &str) {
+        dialogue.add(address.parse().unwrap(), RecipientDsn::default());
     }
 
     #[test]
@@ -152,11 +193,11 @@ mod tests {
         let settings = Settings { max_recipients: 2, ..Settings::default() };
         let mut dialogue = Dialogue::Greeted;
         dialogue.open(mail(None), &settings).unwrap();
-        dialogue.add("Anna@x.example".parse().unwrap());
+        add(&mut dialogue, "Anna@x.example");
         let repeated = dialogue.candidate(to("anna@X.example"), &settings).unwrap().1;
         assert_eq!(repeated, Candidate::Repeated);
-        dialogue.add("anna@x.example".parse().unwrap());
-        dialogue.add("b@x.example".parse().unwrap());
+        add(&mut dialogue, "anna@x.example");
+        add(&mut dialogue, "b@x.example");
         assert_eq!(dialogue.candidate(to("c@x.example"), &settings).unwrap_err(), Rejection::TOO_MANY_RECIPIENTS);
         assert_eq!(dialogue.candidate(to("b@x.example"), &settings).unwrap().1, Candidate::Repeated);
         let envelope = dialogue.close().unwrap();
@@ -171,8 +212,8 @@ mod tests {
         let settings = Settings { hostname: "gateway.example".into(), ..Settings::default() };
         let mut dialogue = Dialogue::Greeted;
         dialogue.open(mail(None), &settings).unwrap();
-        let expected = Candidate::New("postmaster@gateway.example".parse().unwrap());
-        assert_eq!(dialogue.candidate(ForwardPath::Postmaster, &settings).unwrap().1, expected);
+        let expected = Candidate::New("postmaster@gateway.example".parse().unwrap(), RecipientDsn::default());
+        assert_eq!(dialogue.candidate(recipient(ForwardPath::Postmaster), &settings).unwrap().1, expected);
     }
 
     #[test]
@@ -189,11 +230,41 @@ mod tests {
         dialogue.open(mail(None), &settings).unwrap();
         assert_eq!(dialogue.open(mail(None), &settings), Err(Rejection::BAD_SEQUENCE));
         assert_eq!(dialogue.close(), Err(Rejection::NO_RECIPIENTS));
-        dialogue.add("a@x.example".parse().unwrap());
+        add(&mut dialogue, "a@x.example");
         dialogue.reset();
         assert_eq!(dialogue.close(), Err(Rejection::BAD_SEQUENCE));
         dialogue.open(mail(None), &settings).unwrap();
         dialogue.greet();
         assert_eq!(dialogue.close(), Err(Rejection::BAD_SEQUENCE));
+    }
+
+    #[test]
+    fn pieces_are_a_state_of_their_own() {
+        let settings = Settings::default();
+        let mut dialogue = Dialogue::Greeted;
+        assert_eq!(dialogue.begin_pieces(), Err(Rejection::BAD_SEQUENCE));
+        dialogue.open(mail(None), &settings).unwrap();
+        assert_eq!(dialogue.begin_pieces(), Err(Rejection::NO_RECIPIENTS));
+        add(&mut dialogue, "a@x.example");
+        dialogue.begin_pieces().unwrap();
+        assert_eq!(dialogue.begin_pieces(), Err(Rejection::BAD_SEQUENCE));
+        assert_eq!(dialogue.close(), Err(Rejection::BAD_SEQUENCE));
+        assert_eq!(dialogue.open(mail(None), &settings), Err(Rejection::BAD_SEQUENCE));
+        assert_eq!(dialogue.candidate(to("b@x.example"), &settings).unwrap_err(), Rejection::BAD_SEQUENCE);
+        assert_eq!(dialogue.between(), Err(Rejection::BAD_SEQUENCE));
+        dialogue.reset();
+        assert_eq!(dialogue.between(), Ok(()));
+    }
+
+    #[test]
+    fn more_than_ascii_needs_to_be_announced() {
+        let settings = Settings::default();
+        let foreign = || Recipient { charset: Charset::Utf8, ..to("ä@x.example") };
+        let mut dialogue = Dialogue::Greeted;
+        dialogue.open(mail(None), &settings).unwrap();
+        assert_eq!(dialogue.candidate(foreign(), &settings).unwrap_err(), Rejection::NON_ASCII);
+        dialogue.reset();
+        dialogue.open(Mail { charset: Charset::Utf8, ..mail(None) }, &settings).unwrap();
+        assert!(matches!(dialogue.candidate(foreign(), &settings), Ok((_, Candidate::New(..)))));
     }
 }

@@ -79,7 +79,14 @@ async fn open<I: Intake>(
     address: IpAddr,
 ) {
     let span = info_span!("smtp", door = ?house.door, client = %address);
-    match admission.admit(address, &house.settings) {
+    let admitted = admission.admit(&house.settings).and_then(|mut admitted| {
+        // Who speaks for others is counted as them.
+        if !house.settings.is_proxy(address) && !house.settings.may_introduce(address) {
+            admitted.belongs_to(address, &house.settings)?;
+        }
+        Ok(admitted)
+    });
+    match admitted {
         Ok(admitted) => {
             // Replies are gathered already.
             if let Err(error) = stream.set_nodelay(true) {
@@ -87,8 +94,7 @@ async fn open<I: Intake>(
             }
             let house = Arc::clone(house);
             let session = async move {
-                attend(&house, stream, address).await;
-                drop(admitted);
+                attend(&house, stream, address, admitted).await;
             };
             sessions.spawn(session.instrument(span));
         }

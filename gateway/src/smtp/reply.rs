@@ -6,7 +6,7 @@ use std::borrow::Cow;
 
 use sealpost_vault::id::QueueId;
 
-use super::command::Hello;
+use super::command::{Hello, Introduction};
 use super::settings::Settings;
 use crate::Rejection;
 
@@ -23,6 +23,14 @@ pub(super) enum Security {
     Active,
 }
 
+/// What isn't offered to everybody.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Offers {
+    pub security: Security,
+    pub auth: bool,
+    pub introduction: bool,
+}
+
 impl Reply {
     const fn fixed(text: &'static str) -> Self {
         Self(Cow::Borrowed(text))
@@ -36,6 +44,7 @@ impl Reply {
     // RFC 5321 7.3: never says who exists.
     pub const VERIFY: Self = Self::fixed("252 2.5.0 Cannot verify, but will take mail for delivery");
     pub const START_TLS: Self = Self::fixed("220 2.0.0 Ready to start TLS");
+    pub const AUTHENTICATED: Self = Self::fixed("235 2.7.0 Authentication successful");
     pub const BYE: Self = Self::fixed("221 2.0.0 Bye");
 
     /// The banner.
@@ -44,22 +53,33 @@ impl Reply {
     }
 
     /// The answer to EHLO or HELO.
-    pub fn hello(kind: Hello, settings: &Settings, security: Security) -> Self {
+    pub fn hello(kind: Hello, settings: &Settings, offers: Offers) -> Self {
         let host = &settings.hostname;
         if kind == Hello::Plain {
             return Self(format!("250 {host}").into());
         }
-        let starttls = match security {
-            Security::Offered => "250-STARTTLS\r\n",
-            Security::Unavailable | Security::Active => "",
-        };
-        let size = settings.max_size;
-        Self(
-            format!(
-                "250-{host}\r\n250-PIPELINING\r\n250-SIZE {size}\r\n250-8BITMIME\r\n{starttls}250 ENHANCEDSTATUSCODES"
-            )
-            .into(),
-        )
+        let mut text = format!("250-{host}\r\n250-PIPELINING\r\n250-SIZE {}\r\n250-8BITMIME\r\n", settings.max_size);
+        if offers.security == Security::Offered {
+            text.push_str("250-STARTTLS\r\n");
+        }
+        if offers.auth {
+            text.push_str("250-AUTH PLAIN LOGIN\r\n");
+        }
+        if offers.introduction {
+            text.push_str(&format!("250-XCLIENT {}\r\n", Introduction::ATTRIBUTES));
+        }
+        text.push_str("250-ENHANCEDSTATUSCODES\r\n250-DSN\r\n250-SMTPUTF8\r\n250 CHUNKING");
+        Self(text.into())
+    }
+
+    /// A question in an exchange of AUTH, as base64.
+    pub fn ask(question: &'static str) -> Self {
+        Self(format!("334 {question}").into())
+    }
+
+    /// A piece of a message was taken, and more may come.
+    pub fn piece(octets: u64) -> Self {
+        Self(format!("250 2.0.0 Ok: {octets} octets").into())
     }
 
     /// The message is ours now.

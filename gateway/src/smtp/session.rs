@@ -3,38 +3,42 @@
 //! After STARTTLS a new session begins on the encrypted connection; nothing of the old one reaches it but the client's
 //! address and how much nonsense it has talked.
 //!
-//! Security: a client outside the listed networks gets a banner and can hold a conversation, but names no recipient.
+//! Security: a client outside the listed networks gets a banner and can hold a conversation, but names no recipient, unless it
+//! has shown a certificate or a password that counts. Who is introduced by a proxy is nobody yet: the proxy's own standing
+//! never becomes its client's.
 //!
-//! Standards: RFC 5321 3 and 4, RFC 3207 4.2 (state is forgotten, nothing may be sent ahead).
+//! Standards: RFC 5321 3 and 4, RFC 3207 4.2 (state is forgotten, nothing may be sent ahead), RFC 8314 3 (TLS from the start).
+
+mod opening;
+mod pieces;
+mod sign_in;
 
 use std::net::IpAddr;
 use std::sync::Arc;
-use std::time::Duration;
 
 use rustls::ServerConfig;
 use sealpost_vault::Clock;
 use sealpost_vault::id::QueueId;
 use tokio::io::{AsyncRead, AsyncWrite};
-use tokio::net::TcpStream;
-use tokio::time::{sleep, timeout};
-use tokio_rustls::TlsAcceptor;
+use tokio::time::sleep;
 use tokio_util::sync::CancellationToken;
 use tracing::{Instrument, debug, info, info_span};
 
-use super::command::{Command, ForwardPath};
+use super::admission::Admitted;
+use super::command::{Command, Fault, Introduction, Recipient};
 use super::data::DataEnd;
 use super::dialogue::{Candidate, Dialogue};
+use super::header_size;
 use super::line::Line;
 use super::memory::Memory;
 use super::patience::{Patience, Verdict};
-use super::reply::{Reply, Security};
+use super::reply::{Offers, Reply, Security};
 use super::settings::Settings;
-use super::wire::{Wire, WireError};
+use super::wire::{Pieces, Wire, WireError};
 use super::{Client, Door, Intake, ReceivedMessage};
 use crate::{Envelope, Rejection};
 
-/// A handshake is two round trips; who needs longer is holding a place.
-const HANDSHAKE: Duration = Duration::from_secs(30);
+pub(super) use opening::attend;
 
 /// What all sessions of a listener share.
 #[derive(Debug)]
@@ -85,60 +89,64 @@ impl Farewell {
     }
 }
 
-/// Talks with one client until it leaves.
-pub(super) async fn attend<I: Intake>(house: &House<I>, stream: TcpStream, address: IpAddr) {
-    // RFC 5321 4.3.1: a client waits for the greeting. Who doesn't, isn't a mail server.
-    let early = timeout(house.settings.greet_wait, stream.peek(&mut [0])).await;
-    let mut wire = Wire::new(stream);
-    match early {
-        Ok(Ok(0) | Err(_)) => return,
-        Ok(Ok(_)) => return wire.leave(Some(Rejection::EARLY_TALKER.into()), &house.stop).await,
-        Err(_) => wire.say(&Reply::greeting(&house.settings)),
-    }
-    let mut session =
-        Session::new(house, address, house.tls.as_ref().map_or(Security::Unavailable, |_| Security::Offered));
-    let farewell = match (session.converse(&mut wire).await, &house.tls) {
-        (Outcome::Left(farewell), _) => farewell,
-        (Outcome::Handshake, None) => Farewell::Silent,
-        (Outcome::Handshake, Some(config)) => {
-            let handshake = TlsAcceptor::from(Arc::clone(config)).accept(wire.into_stream());
-            let secured = tokio::select! {
-                () = house.stop.cancelled() => return,
-                secured = timeout(house.settings.command_timeout.min(HANDSHAKE), handshake) => secured,
-            };
-            let mut wire = match secured {
-                Ok(Ok(stream)) => Wire::new(stream),
-                Ok(Err(error)) => return debug!(%error, "TLS handshake failed"),
-                Err(_) => return debug!("TLS handshake timed out"),
-            };
-            let mut session = Session { patience: session.patience, ..Session::new(house, address, Security::Active) };
-            return match session.converse(&mut wire).await {
-                Outcome::Left(farewell) => wire.leave(farewell.words(), &house.stop).await,
-                Outcome::Handshake => {}
-            };
-        }
-    };
-    wire.leave(farewell.words(), &house.stop).await;
-}
-
 /// How a conversation on one wire ended.
 enum Outcome {
     Left(Farewell),
     Handshake,
 }
 
+/// Whether a client is inside for a reason of its own.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Standing {
+    /// What its address says.
+    Address,
+    Certificate,
+    User,
+}
+
+/// A message that comes in pieces.
+struct Incoming {
+    envelope: Envelope,
+    pieces: Pieces,
+}
+
 struct Session<'h, I> {
     house: &'h House<I>,
+    /// Who is connected, which may be a proxy.
+    peer: IpAddr,
     client: Client,
+    seat: Admitted,
     security: Security,
+    standing: Standing,
     dialogue: Dialogue,
+    incoming: Option<Incoming>,
     patience: Patience,
+    failures: u32,
 }
 
 impl<'h, I: Intake> Session<'h, I> {
-    fn new(house: &'h House<I>, address: IpAddr, security: Security) -> Self {
-        let client = Client { address, helo: String::new(), tls: security == Security::Active, door: house.door };
-        Self { house, client, security, dialogue: Dialogue::default(), patience: Patience::default() }
+    fn new(house: &'h House<I>, peer: IpAddr, address: IpAddr, seat: Admitted) -> Self {
+        let client = Client { address, helo: String::new(), tls: false, door: house.door };
+        Self {
+            house,
+            peer,
+            client,
+            seat,
+            security: house.tls.as_ref().map_or(Security::Unavailable, |_| Security::Offered),
+            standing: Standing::Address,
+            dialogue: Dialogue::default(),
+            incoming: None,
+            patience: Patience::default(),
+            failures: 0,
+        }
+    }
+
+    fn offers(&self) -> Offers {
+        Offers {
+            security: self.security,
+            auth: self.security == Security::Active && self.users().is_some(),
+            introduction: self.house.settings.may_introduce(self.peer),
+        }
     }
 
     async fn converse<S: AsyncRead + AsyncWrite + Unpin>(&mut self, wire: &mut Wire<S>) -> Outcome {
@@ -162,28 +170,38 @@ impl<'h, I: Intake> Session<'h, I> {
     async fn turn<S: AsyncRead + AsyncWrite + Unpin>(&mut self, wire: &mut Wire<S>) -> Result<Step, WireError> {
         let command = match wire.line(&self.house.settings, &self.house.stop).await? {
             Line::Command(text) => Command::parse(&text),
-            Line::Refused(rejection) => Err(rejection),
+            Line::Refused(rejection) => Err(Fault::Refused(rejection)),
             Line::Broken(rejection) => return Ok(Step::Leave(Farewell::Refused(rejection))),
         };
         let settings = &self.house.settings;
         let outcome = match command {
-            Err(rejection) => Err(rejection),
+            Err(Fault::Refused(rejection)) => Err(rejection),
+            Err(Fault::Lost(rejection)) => return Ok(Step::Leave(Farewell::Refused(rejection))),
             Ok(Command::Hello(kind, name)) => {
                 self.dialogue.greet();
+                self.incoming = None;
                 self.client.helo = name;
-                return self.idle(wire, Reply::hello(kind, settings, self.security)).await;
+                let hello = Reply::hello(kind, settings, self.offers());
+                return self.idle(wire, hello).await;
             }
             Ok(Command::Mail(mail)) => {
                 debug!(from = %mail.from, "MAIL");
                 self.dialogue.open(mail, settings).map(|()| Reply::SENDER)
             }
-            Ok(Command::Recipient(path)) => self.recipient(path).await,
+            Ok(Command::Recipient(recipient)) => self.recipient(recipient).await,
             Ok(Command::Data) => match self.dialogue.close() {
                 Ok(envelope) => return self.data(wire, envelope).await,
                 Err(rejection) => Err(rejection),
             },
+            Ok(Command::Chunk(chunk)) => return self.piece(wire, chunk).await,
+            Ok(Command::Auth(mechanism, words)) => return self.sign_in(wire, mechanism, words).await,
+            Ok(Command::Introduce(introduction)) => match self.introduce(introduction) {
+                Err(Rejection::BUSY) => return Ok(Step::Leave(Farewell::Refused(Rejection::BUSY))),
+                introduced => introduced,
+            },
             Ok(Command::Reset) => {
                 self.dialogue.reset();
+                self.incoming = None;
                 return self.idle(wire, Reply::RESET).await;
             }
             Ok(Command::Noop) => return self.idle(wire, Reply::NOOP).await,
@@ -212,19 +230,37 @@ impl<'h, I: Intake> Session<'h, I> {
         }
     }
 
-    async fn recipient(&mut self, path: ForwardPath) -> Result<Reply, Rejection> {
-        let (from, candidate) = self.dialogue.candidate(path, &self.house.settings)?;
-        let address = match candidate {
+    /// XCLIENT: whoever is introduced begins as anybody does who connects.
+    fn introduce(&mut self, introduction: Introduction) -> Result<Reply, Rejection> {
+        let settings = &self.house.settings;
+        if !settings.may_introduce(self.peer) {
+            return Err(Rejection::NOT_IMPLEMENTED);
+        }
+        self.dialogue.between()?;
+        let Introduction { address, helo } = introduction;
+        self.seat.belongs_to(address, settings)?;
+        info!(client = %address, "introduced by XCLIENT");
+        self.client.address = address;
+        self.client.helo = helo.unwrap_or_default();
+        self.standing = Standing::Address;
+        self.dialogue = Dialogue::default();
+        Ok(Reply::greeting(settings))
+    }
+
+    async fn recipient(&mut self, recipient: Recipient) -> Result<Reply, Rejection> {
+        let (from, candidate) = self.dialogue.candidate(recipient, &self.house.settings)?;
+        let (address, dsn) = match candidate {
             Candidate::Repeated => return Ok(Reply::RECIPIENT),
-            Candidate::New(address) => address,
+            Candidate::New(address, dsn) => (address, dsn),
         };
+        let is_inside = self.standing != Standing::Address || self.house.settings.may_relay(self.client.address);
         match self.house.door {
-            Door::Inside if !self.house.settings.may_relay(self.client.address) => return Err(Rejection::RELAY_DENIED),
+            Door::Inside if !is_inside => return Err(Rejection::RELAY_DENIED),
             Door::Inside | Door::Returns => {}
         }
         debug!(to = %address, "RCPT");
         self.house.intake.recipient(&self.client, from, &address).await?;
-        self.dialogue.add(address);
+        self.dialogue.add(address, dsn);
         Ok(Reply::RECIPIENT)
     }
 
@@ -238,7 +274,18 @@ impl<'h, I: Intake> Session<'h, I> {
         }
         wire.say(&Reply::START_DATA);
         let mut share = self.house.memory.share();
-        let bytes = match wire.data(&self.house.settings, &mut share, &self.house.stop).await? {
+        let end = wire.data(&self.house.settings, &mut share, &self.house.stop).await?;
+        self.finish(wire, envelope, end).await
+    }
+
+    /// The message is there, or isn't.
+    async fn finish<S: AsyncRead + AsyncWrite + Unpin>(
+        &mut self,
+        wire: &mut Wire<S>,
+        envelope: Envelope,
+        end: DataEnd,
+    ) -> Result<Step, WireError> {
+        let bytes = match end {
             DataEnd::Message(bytes) => bytes,
             DataEnd::Dropped(rejection) => return self.refuse(wire, rejection).await,
             DataEnd::Broken(rejection) => {
@@ -246,6 +293,9 @@ impl<'h, I: Intake> Session<'h, I> {
                 return Ok(Step::Leave(Farewell::Refused(rejection)));
             }
         };
+        if let Err(rejection) = header_size::check(&bytes, &self.house.settings) {
+            return self.refuse(wire, rejection).await;
+        }
         let Ok(queue_id) = QueueId::random() else {
             return self.refuse(wire, Rejection::TEMPORARY).await;
         };

@@ -13,6 +13,7 @@ use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
 use tokio::time::{Instant, sleep, timeout, timeout_at};
 use tokio_util::sync::CancellationToken;
 
+use super::chunk::ChunkReader;
 use super::data::{DataEnd, DataReader};
 use super::line::{Line, LineReader};
 use super::memory::Share;
@@ -62,6 +63,14 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Wire<S> {
     /// Whether the client has sent more than was asked for.
     pub fn is_ahead(&self) -> bool {
         self.taken < self.input.len()
+    }
+
+    /// Whether the client talks within `wait`, unasked.
+    pub async fn is_early(&mut self, wait: Duration) -> Result<bool, WireError> {
+        match timeout(wait, self.read()).await {
+            Err(_) => Ok(false),
+            Ok(read) => read.map(|()| true),
+        }
     }
 
     /// Adds a reply to what goes out next.
@@ -144,6 +153,47 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Wire<S> {
         }
     }
 
+    /// `octets` of a message that comes in pieces, into `reader`; its memory is in `share`. Where there is nobody to read, or the
+    /// message is lost already, they are read all the same. `Some` is a reason to close.
+    pub async fn piece(
+        &mut self,
+        octets: u64,
+        pieces: &mut Pieces,
+        settings: &Settings,
+        stop: &CancellationToken,
+    ) -> Result<Option<Rejection>, WireError> {
+        let mut left = octets;
+        let stopped = async {
+            stop.cancelled().await;
+            sleep(settings.stop_grace).await;
+        };
+        tokio::pin!(stopped);
+        loop {
+            let unread = self.input.get(self.taken..).unwrap_or_default();
+            let count = usize::try_from(left).map_or(unread.len(), |left| left.min(unread.len()));
+            let piece = unread.get(..count).unwrap_or_default();
+            if let Err(rejection) = pieces.reader.feed(piece) {
+                return Ok(Some(rejection));
+            }
+            self.taken += count;
+            left = left.saturating_sub(u64::try_from(count).unwrap_or(u64::MAX));
+            pieces.pace.received(count);
+            if pieces.share.cover(pieces.reader.held()).is_err() {
+                pieces.reader.drop_for(Rejection::STORAGE_FULL);
+            }
+            if left == 0 {
+                return Ok(None);
+            }
+            self.flush(settings.command_timeout).await?;
+            let (deadline, why) = pieces.pace.deadline(settings);
+            tokio::select! {
+                biased;
+                read = timeout_at(deadline, self.read()) => read.map_err(|_| why)??,
+                () = &mut stopped => return Err(WireError::Stopped),
+            }
+        }
+    }
+
     /// Says a last word and closes, in bounded time, whatever the client does.
     pub async fn leave(mut self, last: Option<Reply>, stop: &CancellationToken) {
         if let Some(reply) = last {
@@ -180,7 +230,27 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Wire<S> {
     }
 }
 
+/// A message that comes in pieces.
+#[derive(Debug)]
+pub(super) struct Pieces {
+    pub reader: ChunkReader,
+    share: Share,
+    pace: Pace,
+}
+
+impl Pieces {
+    pub fn new(limit: usize, share: Share) -> Self {
+        Self { reader: ChunkReader::new(limit), share, pace: Pace::new() }
+    }
+
+    /// How it ended, and its memory.
+    pub fn finish(self) -> (DataEnd, Share) {
+        (self.reader.finish(), self.share)
+    }
+}
+
 /// How fast a message comes in.
+#[derive(Debug)]
 struct Pace {
     started: Instant,
     octets: u64,

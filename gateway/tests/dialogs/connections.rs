@@ -71,7 +71,7 @@ async fn large_message_arrives_whole() {
     let server = server(settings(), 1).await;
     let mut talk = in_data(&server).await;
     let line = [b"x".repeat(76), b"\r\n".to_vec()].concat();
-    let body = line.repeat(100_000);
+    let body = [b"\r\n".to_vec(), line.repeat(100_000)].concat();
     talk.send(&body, Pieces::Whole).await;
     talk.send(b".\r\n", Pieces::Whole).await;
     talk.expect("250 2.0.0 Ok: queued as *").await.unwrap();
@@ -80,7 +80,10 @@ async fn large_message_arrives_whole() {
 
 #[tokio::test]
 async fn messages_share_one_memory() {
-    let message = |lines| [[b"x".repeat(998), b"\r\n".to_vec()].concat().repeat(lines), b".\r\n".to_vec()].concat();
+    let message = |lines| {
+        let line = [b"x".repeat(998), b"\r\n".to_vec()].concat();
+        [b"\r\n".to_vec(), line.repeat(lines), b".\r\n".to_vec()].concat()
+    };
     let server = server(Settings { max_memory: 4_500_000, ..settings() }, 0).await;
     let mut first = in_data(&server).await;
     first.send(&message(2250), Pieces::Whole).await;

@@ -4,7 +4,7 @@
 //! # comment
 //! @ key value      a setting of the server: see `set`
 //! c -> TEXT        the client sends TEXT and CRLF; {x*600} repeats
-//! c ~> TEXT        the client sends TEXT as it is; \r \n \t \0 \\ are escapes
+//! c ~> TEXT        the client sends TEXT as it is; \r \n \t \0 \\ \xHH are escapes
 //! c <- TEXT        the server's next line; * stands for anything
 //! c <> tls         the TLS handshake
 //! c <| closed      the server has said nothing more and closed
@@ -13,6 +13,10 @@
 //! = from ADDRESS   of the last accepted message; <> is null
 //! = to A B C
 //! = body 8bitmime
+//! = charset utf8
+//! = client ADDRESS
+//! = dsn RET ENVID           `-` where there is none
+//! = asked ADDRESS NOTIFY ORCPT
 //! = tls yes
 //! = bytes TEXT     with the escapes of ~>
 //! ```
@@ -20,15 +24,16 @@
 use std::path::Path;
 use std::time::Duration;
 
-use sealpost_gateway::smtp::{Door, Settings};
+use sealpost_gateway::smtp::{Door, Encryption, Settings};
 
-use crate::server::Mood;
+use crate::server::{Mood, Shown, users};
 
 pub struct Script {
     pub name: String,
     pub settings: Settings,
     pub door: Door,
     pub tls: bool,
+    pub shown: Shown,
     pub mood: Mood,
     /// Means something only if texts arrive in one piece.
     pub whole_only: bool,
@@ -47,6 +52,10 @@ pub enum Step {
     To(Vec<String>),
     Body(String),
     Tls(bool),
+    Charset(String),
+    Client(String),
+    Dsn(String),
+    Asked(String),
     Bytes(Vec<u8>),
 }
 
@@ -57,13 +66,18 @@ impl Script {
     }
 
     pub fn parse(name: &str, text: &str) -> Result<Self, String> {
-        let settings =
-            Settings { hostname: "gateway.example".into(), error_delay: Duration::ZERO, ..Settings::default() };
+        let settings = Settings {
+            hostname: "gateway.example".into(),
+            error_delay: Duration::ZERO,
+            auth_delay: Duration::ZERO,
+            ..Settings::default()
+        };
         let mut script = Self {
             name: name.into(),
             settings,
             door: Door::Inside,
             tls: false,
+            shown: Shown::Nothing,
             mood: Mood::Willing,
             whole_only: false,
             steps: Vec::new(),
@@ -100,6 +114,10 @@ impl Script {
                 "to" => Step::To(value.split(' ').map(Into::into).collect()),
                 "body" => Step::Body(value.into()),
                 "tls" => Step::Tls(value == "yes"),
+                "charset" => Step::Charset(value.into()),
+                "client" => Step::Client(value.into()),
+                "dsn" => Step::Dsn(value.into()),
+                "asked" => Step::Asked(value.into()),
                 "bytes" => Step::Bytes(unescaped(&repeated(value))?),
                 _ => return None,
             }
@@ -128,6 +146,18 @@ impl Script {
             "networks" => {
                 self.settings.networks = value.split(' ').map(|network| network.parse().ok()).collect::<Option<_>>()?;
             }
+            "implicit-tls" => {
+                self.tls = true;
+                self.settings.encryption = Encryption::FromTheStart;
+            }
+            "users" => self.settings.users = Some(users(value)),
+            "shows" => self.shown = Shown::parse(value)?,
+            "proxies" => self.settings.proxies = vec![value.parse().ok()?],
+            "introducers" => self.settings.introducers = vec![value.parse().ok()?],
+            "max-per-client" => self.settings.max_per_client = count()?,
+            "max-header" => self.settings.max_header = count()?,
+            "max-header-fields" => self.settings.max_header_fields = count()?,
+            "max-auth-failures" => self.settings.max_auth_failures = value.parse().ok()?,
             "max-size" => self.settings.max_size = count()?,
             "max-memory" => self.settings.max_memory = count()?,
             "max-recipients" => self.settings.max_recipients = count()?,
@@ -180,6 +210,10 @@ fn unescaped(text: &str) -> Option<Vec<u8>> {
                 b't' => b'\t',
                 b'0' => 0,
                 b'\\' => b'\\',
+                b'x' => {
+                    let digits = [source.next()?, source.next()?];
+                    u8::from_str_radix(str::from_utf8(&digits).ok()?, 16).ok()?
+                }
                 _ => return None,
             },
             other => other,

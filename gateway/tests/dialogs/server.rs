@@ -3,9 +3,12 @@
 use std::net::SocketAddr;
 use std::sync::{Arc, Mutex};
 
+use argon2::password_hash::{PasswordHasher, SaltString};
+use argon2::{Algorithm, Argon2, Params, Version};
+use rcgen::{BasicConstraints, CertificateParams, ExtendedKeyUsagePurpose, IsCa, Issuer, KeyPair};
 use rustls::pki_types::{CertificateDer, PrivateKeyDer};
 use rustls::{ClientConfig, RootCertStore, ServerConfig};
-use sealpost_gateway::smtp::{Client, Door, Intake, ReceivedMessage, Settings, serve};
+use sealpost_gateway::smtp::{Client, ClientCertificates, Door, Intake, ReceivedMessage, Settings, Users, serve};
 use sealpost_gateway::{Rejection, ReversePath};
 use sealpost_vault::{Clock, EmailAddress, Time};
 use tokio::net::TcpListener;
@@ -108,14 +111,87 @@ pub async fn start(
     Server { address, intake, stop, task: tokio::spawn(serving) }
 }
 
+/// The certificate that a client shows, and why it should count.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Shown {
+    Nothing,
+    /// Listed by its fingerprint.
+    Listed,
+    /// Issued by a listed authority.
+    Issued,
+    /// Names the authority, which has not issued it.
+    Forged,
+    /// Issued, but for servers only.
+    ForServers,
+    Stranger,
+}
+
+impl Shown {
+    pub fn parse(word: &str) -> Option<Self> {
+        Some(match word {
+            "listed" => Self::Listed,
+            "issued" => Self::Issued,
+            "forged" => Self::Forged,
+            "for-servers" => Self::ForServers,
+            "stranger" => Self::Stranger,
+            _ => return None,
+        })
+    }
+
+    /// What the server lists, and what the client shows.
+    fn make(self) -> (ClientCertificates, Option<(CertificateDer<'static>, PrivateKeyDer<'static>)>) {
+        let authority = |name: &str| {
+            let mut params = CertificateParams::default();
+            params.distinguished_name.push(rcgen::DnType::CommonName, name);
+            params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
+            let key = KeyPair::generate().unwrap();
+            let certificate = params.self_signed(&key).unwrap();
+            (certificate, Issuer::new(params, key))
+        };
+        let (listed, issuer) = authority("authority");
+        let (_, forger) = authority("authority");
+        let mut params = CertificateParams::new(["client.example".to_owned()]).unwrap();
+        params.extended_key_usages = vec![match self {
+            Self::ForServers => ExtendedKeyUsagePurpose::ServerAuth,
+            _ => ExtendedKeyUsagePurpose::ClientAuth,
+        }];
+        let key = KeyPair::generate().unwrap();
+        let certificate = match self {
+            Self::Issued | Self::ForServers => params.signed_by(&key, &issuer),
+            Self::Forged => params.signed_by(&key, &forger),
+            Self::Nothing | Self::Listed | Self::Stranger => params.self_signed(&key),
+        };
+        let certificate = certificate.unwrap().der().clone();
+        let fingerprint = ring::digest::digest(&ring::digest::SHA256, &certificate).as_ref().try_into().unwrap();
+        let fingerprints = if self == Self::Listed { vec![fingerprint] } else { vec![[0; 32]] };
+        let mut roots = RootCertStore::empty();
+        roots.add(listed.der().clone()).unwrap();
+        let key = PrivateKeyDer::try_from(key.serialize_der()).unwrap();
+        let shown = (self != Self::Nothing).then_some((certificate, key));
+        (ClientCertificates::new(fingerprints, roots).unwrap(), shown)
+    }
+}
+
+/// `name password`, hashed as cheaply as it gets.
+pub fn users(pair: &str) -> Arc<Users> {
+    let (name, password) = pair.split_once(' ').unwrap();
+    let argon2 = Argon2::new(Algorithm::Argon2id, Version::V0x13, Params::new(8, 1, 1, None).unwrap());
+    let salt = SaltString::from_b64("c2FsdHNhbHQ").unwrap();
+    let hash = argon2.hash_password(password.as_bytes(), &salt).unwrap();
+    Arc::new(Users::parse(&format!("{name}:{hash}")).unwrap())
+}
+
 /// Both sides of a TLS connection to `gateway.example`.
 pub struct Tls {
     pub server: Arc<ServerConfig>,
     pub client: Arc<ClientConfig>,
+    pub certificates: Arc<ClientCertificates>,
 }
 
 impl Tls {
-    pub fn new() -> Self {
+    pub fn new(shown: Shown) -> Self {
+        let (certificates, shown) = shown.make();
+        let certificates = Arc::new(certificates);
         let made = rcgen::generate_simple_self_signed(["gateway.example".to_owned()]).unwrap();
         let certificate: CertificateDer<'static> = made.cert.der().clone();
         let key = PrivateKeyDer::try_from(made.signing_key.serialize_der()).unwrap();
@@ -123,7 +199,7 @@ impl Tls {
         let server = ServerConfig::builder_with_provider(Arc::clone(&provider))
             .with_safe_default_protocol_versions()
             .unwrap()
-            .with_no_client_auth()
+            .with_client_cert_verifier(Arc::clone(&certificates) as _)
             .with_single_cert(vec![certificate.clone()], key)
             .unwrap();
         let mut roots = RootCertStore::empty();
@@ -131,8 +207,11 @@ impl Tls {
         let client = ClientConfig::builder_with_provider(provider)
             .with_safe_default_protocol_versions()
             .unwrap()
-            .with_root_certificates(roots)
-            .with_no_client_auth();
-        Self { server: Arc::new(server), client: Arc::new(client) }
+            .with_root_certificates(roots);
+        let client = match shown {
+            None => client.with_no_client_auth(),
+            Some((certificate, key)) => client.with_client_auth_cert(vec![certificate], key).unwrap(),
+        };
+        Self { server: Arc::new(server), client: Arc::new(client), certificates }
     }
 }

@@ -7,8 +7,8 @@ use std::time::Duration;
 
 use rustls::ClientConfig;
 use rustls::pki_types::ServerName;
-use sealpost_gateway::BodyType;
 use sealpost_gateway::smtp::ReceivedMessage;
+use sealpost_gateway::{BodyType, Charset};
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
 use tokio::net::TcpStream;
 use tokio::time::timeout;
@@ -113,9 +113,11 @@ impl Talk {
 
 /// Holds `script`; what went wrong names the file and the line.
 pub async fn hold(script: &Script, pieces: Pieces) -> Result<(), String> {
-    let tls = script.tls.then(Tls::new);
+    let tls = script.tls.then(|| Tls::new(script.shown));
     let config = tls.as_ref().map(|tls| Arc::clone(&tls.server));
-    let server = start(script.settings.clone(), script.door, config, script.mood, 1000).await;
+    let mut settings = script.settings.clone();
+    settings.certificates = tls.as_ref().map(|tls| Arc::clone(&tls.certificates));
+    let server = start(settings, script.door, config, script.mood, 1000).await;
     let mut talk = Talk::to(server.address).await;
     for (number, step) in &script.steps {
         let last = || server.intake.accepted.lock().unwrap().last().cloned().ok_or("nothing was accepted".to_owned());
@@ -161,9 +163,24 @@ fn check(fact: &Step, message: &ReceivedMessage) -> Result<(), String> {
             },
         ),
         Step::Tls(active) => same(&message.client.tls, active),
+        Step::Charset(word) => same(&(message.envelope.charset == Charset::Utf8), &(word == "utf8")),
+        Step::Client(address) => same(&message.client.address.to_string(), address),
+        Step::Dsn(wishes) => {
+            let dsn = &message.envelope.dsn;
+            same(&format!("{} {}", said(dsn.ret.as_ref()), said(dsn.envid.as_ref())), wishes)
+        }
+        Step::Asked(wishes) => {
+            let address = wishes.split(' ').next().unwrap_or_default();
+            let dsn = message.envelope.dsn.of(&address.parse().map_err(|_| "no address")?);
+            same(&format!("{address} {} {}", said(dsn.notify.as_ref()), said(dsn.orcpt.as_ref())), wishes)
+        }
         Step::Bytes(bytes) => same(&String::from_utf8_lossy(&message.bytes), &String::from_utf8_lossy(bytes)),
         other => Err(format!("{other:?} is no fact")),
     }
+}
+
+fn said(wish: Option<&impl std::fmt::Display>) -> String {
+    wish.map_or("-".to_owned(), ToString::to_string)
 }
 
 fn same<T: PartialEq + std::fmt::Debug>(found: &T, expected: &T) -> Result<(), String> {

@@ -191,7 +191,7 @@ impl Road {
         }
         self.gateway.ready().await?;
         let queue_id = QueueId::random().unwrap();
-        let envelope = Envelope { reverse_path, recipients, body: BodyType::SevenBit };
+        let envelope = Envelope::plain(reverse_path, recipients, BodyType::SevenBit);
         let bytes = text.as_bytes().to_vec();
         let received_at = self.now();
         self.gateway.message(ReceivedMessage { queue_id, envelope, client, received_at, bytes }).await?;

@@ -10,10 +10,11 @@ use std::time::Duration;
 use serde::Deserialize;
 
 use sealpost_gateway::addresses::ReplyDomain;
-use sealpost_gateway::deliver::{Hops, NextHop, TlsMode};
+use sealpost_gateway::deliver::Hops;
 use sealpost_gateway::keyring::{Keyring, MasterSource};
 use sealpost_gateway::notify::Letterhead;
 use sealpost_gateway::policy::{Policy, PolicyError};
+use sealpost_gateway::queue::Manner;
 use sealpost_texts::Organisation;
 use sealpost_vault::address::domain_of;
 use sealpost_vault::grants::Role;
@@ -21,8 +22,10 @@ use sealpost_vault::{EmailAddress, blobs::BlobStore};
 
 use crate::exit::Failure;
 
+mod relay;
 mod smtp;
 
+pub use relay::{NextHops, Relay};
 pub use smtp::Smtp;
 
 /// Why a configuration can't be used.
@@ -49,6 +52,8 @@ pub struct Configuration {
     pub portal: Portal,
     pub inside: Inside,
     pub outside: Outside,
+    #[serde(default)]
+    pub relay: Relay,
     pub mail: Mail,
     #[serde(default)]
     pub letters: Letters,
@@ -103,7 +108,7 @@ pub struct Portal {
 #[serde(deny_unknown_fields, rename_all = "kebab-case")]
 pub struct Inside {
     pub domains: Vec<String>,
-    pub next_hop: String,
+    pub next_hop: NextHops,
     #[serde(default)]
     pub tls: Tls,
 }
@@ -111,7 +116,7 @@ pub struct Inside {
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields, rename_all = "kebab-case")]
 pub struct Outside {
-    pub next_hop: String,
+    pub next_hop: NextHops,
     #[serde(default)]
     pub tls: Tls,
 }
@@ -266,35 +271,17 @@ impl Configuration {
         if !self.store.portal_url.is_empty() && !self.is_portals_alone() && !is_postgres(&self.store.vault_url) {
             return Err(wrong("store.portal-url leads to PostgreSQL and store.vault-url does not".to_owned()));
         }
-        self.next_hop("inside.next-hop", &self.inside.next_hop, self.inside.tls)?;
-        self.next_hop("outside.next-hop", &self.outside.next_hop, self.outside.tls)?;
-        Ok(())
+        relay::check(self).map_err(wrong)
     }
 
-    fn next_hop(&self, name: &str, text: &str, tls: Tls) -> Result<NextHop, ConfigurationError> {
-        let (host, port) = text
-            .rsplit_once(':')
-            .and_then(|(host, port)| Some((host, port.parse::<u16>().ok()?)))
-            .filter(|(host, _)| !host.is_empty())
-            .ok_or_else(|| ConfigurationError::Wrong {
-                path: self.path.clone(),
-                problem: format!("{name}: {text:?} must be written host:port"),
-            })?;
-        let tls = match tls {
-            Tls::Off => TlsMode::Off,
-            Tls::Opportunistic => TlsMode::Opportunistic,
-            Tls::Required => TlsMode::Required,
-        };
-        Ok(NextHop { host: host.trim_matches(['[', ']']).to_owned(), port, tls })
-    }
-
-    /// The two routes out.
+    /// The ways out.
     pub fn hops(&self) -> Result<Hops, ConfigurationError> {
-        Ok(Hops {
-            inside: self.next_hop("inside.next-hop", &self.inside.next_hop, self.inside.tls)?,
-            outside: self.next_hop("outside.next-hop", &self.outside.next_hop, self.outside.tls)?,
-            hostname: self.smtp.hostname.clone(),
-        })
+        relay::hops(self).map_err(|problem| ConfigurationError::Wrong { path: self.path.clone(), problem })
+    }
+
+    /// How mail is handed over.
+    pub fn manner(&self) -> Manner {
+        self.relay.manner()
     }
 
     /// Where the master key comes from.
@@ -334,7 +321,7 @@ impl Configuration {
             reply_domain: ReplyDomain::new(self.mail.reply_domain.clone()),
             postmaster: self.mail.postmaster.clone(),
             letter_lifetime: Duration::from_secs(u64::from(self.letters.expire_days) * 86_400),
-            queue_lifetime: Duration::from_secs(5 * 86_400),
+            queue_lifetime: Duration::from_secs(u64::from(self.relay.lifetime_days) * 86_400),
             heavy: std::thread::available_parallelism().map_or(2, usize::from),
             free_space_floor: self.smtp.free_space.saturating_mul(1024 * 1024),
             state_directory: self.store.directory.clone(),

@@ -154,6 +154,7 @@ pub async fn gateway(configuration: &Configuration, keeper: Keeper) -> Result<()
     tasks.spawn(queue::run(
         queue.clone(),
         Arc::new(configuration.hops()?),
+        configuration.manner(),
         Arc::clone(&gateway),
         reporter,
         stop.clone(),

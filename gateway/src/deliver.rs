@@ -1,13 +1,15 @@
-//! Delivery: our own SMTP client, which hands one mail to one next hop and says for each recipient what became of it.
+//! Delivery: our own SMTP client, which hands one mail to a next hop and says for each recipient what became of it.
 //!
 //! It is our own because a relay needs what a submission library leaves out: a verdict per recipient, PIPELINING, the
 //! waiting times of the standard, and a STARTTLS that can't be talked over. One mail, one transaction, up to
-//! [`MOST_RECIPIENTS`] recipients. A connection survives its transaction and is handed back with the verdicts.
+//! [`MOST_RECIPIENTS`] recipients. A connection survives its transaction; [`Pool`] keeps it for the next one, and goes on to
+//! a destination's other hosts where one can't be reached.
 //!
 //! Security: a next hop is not believed. Its replies are bounded in length, lines and time; what doesn't look like a reply
 //! ends the connection and is tried again later, never taken for a "yes". Whatever was sent in clear behind the `220` to
 //! STARTTLS ends the connection too. Where TLS is required, nothing is ever sent in clear.
-//! Standards: RFC 5321, RFC 1870 (SIZE), RFC 2034 (enhanced status), RFC 2920 (PIPELINING), RFC 3207 (STARTTLS), RFC 6152 (8BITMIME).
+//! Standards: RFC 5321, RFC 1870 (SIZE), RFC 2034 (enhanced status), RFC 2920 (PIPELINING), RFC 3207 (STARTTLS), RFC 3461
+//! (DSN), RFC 6152 (8BITMIME), RFC 6531 (SMTPUTF8).
 
 use std::time::Duration;
 
@@ -17,7 +19,10 @@ use crate::envelope::ReversePath;
 
 mod connection;
 mod content;
+mod hops;
+mod pool;
 mod reply;
+mod requests;
 mod tls;
 mod transaction;
 mod wire;
@@ -31,38 +36,13 @@ pub(crate) mod fake;
 mod tests;
 
 pub use connection::{Client, Connection};
+pub use hops::{Choice, Destination, Hops, NextHop, TlsMode};
+pub use pool::{Delivery, Limits, Pool};
+pub use requests::{Requests, Taken};
 pub use tls::Trust;
 
 /// Recipients in one transaction: what every server must take (RFC 5321 4.5.3.1.8).
 pub const MOST_RECIPIENTS: usize = 100;
-
-/// Where mail of one route is handed to.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct NextHop {
-    pub host: String,
-    pub port: u16,
-    pub tls: TlsMode,
-}
-
-/// What a next hop's connection must be.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum TlsMode {
-    /// In clear, even where STARTTLS is offered.
-    Off,
-    /// TLS where it is offered and works, to whoever answers; else in clear. Keeps out who only listens.
-    Opportunistic,
-    /// TLS with a certificate that is valid for the host's name, or not at all.
-    Required,
-}
-
-/// The next hop of each route, and the name by which we introduce ourselves.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Hops {
-    pub inside: NextHop,
-    pub outside: NextHop,
-    /// Ours, in EHLO.
-    pub hostname: String,
-}
 
 /// One mail to hand over.
 #[derive(Clone, Copy, Debug)]

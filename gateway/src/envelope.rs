@@ -9,7 +9,7 @@ use std::fmt;
 use sealpost_vault::EmailAddress;
 use serde::{Deserialize, Serialize};
 
-pub use dsn::{Dsn, Notify, OriginalRecipient, RecipientDsn, Return, Xtext};
+pub use dsn::{Dsn, DsnError, Notify, OriginalRecipient, RecipientDsn, Return, Xtext};
 
 /// Where bounces go.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]

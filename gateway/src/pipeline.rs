@@ -362,7 +362,7 @@ impl Gateway {
             held.letters.record(&mut transaction, now).await?;
             resolved.record(&mut transaction, received.queue_id, now).await?;
             for mail in placed {
-                self.queue.insert(&mut transaction, mail).await?;
+                self.queue.insert(&mut transaction, mail.asking(&received.envelope)).await?;
             }
             for (pickup_id, report) in undelivered.into_iter().zip(reports) {
                 // Another bounce may have been faster: the sender is told once.

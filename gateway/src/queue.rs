@@ -21,7 +21,8 @@ use sealpost_vault::{BlobStore, Clock, Db, EmailAddress, StoreError, Time, blobs
 use sqlx::{Any, Transaction};
 use tokio::sync::Notify;
 
-use crate::envelope::ReversePath;
+use crate::deliver::Requests;
+use crate::envelope::{Charset, Envelope, ReversePath};
 use crate::keyring::Keyring;
 
 mod backoff;
@@ -43,7 +44,7 @@ mod tests;
 pub use backoff::backoff;
 pub use listing::{Changed, Counts, Entry, Selection, State};
 pub use report::{ReportError, Reporter};
-pub use worker::run;
+pub use worker::{Manner, run};
 
 /// How long a mail is tried, unless it says otherwise (RFC 5321 4.5.4.1: at least 4 to 5 days).
 pub const LIFETIME: Duration = Duration::from_secs(5 * 24 * 60 * 60);
@@ -135,9 +136,19 @@ pub struct Placed {
     recipients: Vec<EmailAddress>,
     pickup: Option<PickupId>,
     lifetime: Duration,
+    requests: Requests,
 }
 
 impl Placed {
+    /// With what the envelope of the accepted message asks, where this is that message. Mail of our own has no such sender.
+    #[must_use]
+    pub(crate) fn asking(mut self, envelope: &Envelope) -> Self {
+        if matches!(self.kind, Kind::Relayed | Kind::Encrypted) {
+            self.requests = Requests::new(&envelope.dsn, envelope.charset, &self.recipients);
+        }
+        self
+    }
+
     /// Empty where the body will lie in its row.
     pub(crate) fn blob_key(&self) -> &str {
         &self.body.blob_key
@@ -193,6 +204,7 @@ impl Queue {
             recipients: mail.recipients,
             pickup: mail.pickup,
             lifetime: mail.lifetime,
+            requests: Requests::default(),
         })
     }
 
@@ -229,11 +241,15 @@ impl Queue {
         .execute(&mut **tx)
         .await?;
         met(&done, 1)?;
-        for recipient in &placed.recipients {
+        let requests = &placed.requests;
+        let utf8 = i64::from(requests.charset == Charset::Utf8);
+        for (n, recipient) in placed.recipients.iter().enumerate() {
+            let request = requests.recipients.get(n).cloned().unwrap_or_default();
             let done = sqlx::query(
                 "insert into queue (queue_id, body_id, origin_id, kind, route, reverse_path, recipient, pickup_id, state,
-                 attempts, next_at, created_at, expires_at, claimed_until, claim, last_reply)
-                 values ($1, $2, $3, $4, $5, $6, $7, $8, 'active', 0, $9, $9, $10, 0, '', '')",
+                 attempts, next_at, created_at, expires_at, claimed_until, claim, last_reply, notify, orcpt, ret, envid,
+                 utf8, warned)
+                 values ($1, $2, $3, $4, $5, $6, $7, $8, 'active', 0, $9, $9, $10, 0, '', '', $11, $12, $13, $14, $15, 0)",
             )
             .bind(QueueId::random()?.to_string())
             .bind(placed.body_id.to_string())
@@ -245,6 +261,11 @@ impl Queue {
             .bind(placed.pickup.map_or_else(String::new, |pickup| pickup.to_string()))
             .bind(now)
             .bind(later(now, placed.lifetime))
+            .bind(request.notify.map(|notify| notify.to_string()).unwrap_or_default())
+            .bind(request.orcpt.map(|orcpt| orcpt.to_string()).unwrap_or_default())
+            .bind(requests.ret.map(|ret| ret.to_string()).unwrap_or_default())
+            .bind(requests.envid.as_ref().map(ToString::to_string).unwrap_or_default())
+            .bind(utf8)
             .execute(&mut **tx)
             .await?;
             met(&done, 1)?;

@@ -11,15 +11,18 @@ use tokio::time::timeout;
 use tokio_rustls::TlsConnector;
 
 use super::reply::Reply;
+use super::transaction::Ended;
 use super::wire::{Broken, Stream, Wire};
-use super::{Failure, Handover, MOST_RECIPIENTS, NextHop, Outcome, Timeouts, TlsMode, Transmission, Trust};
+use super::{
+    Failure, Handover, MOST_RECIPIENTS, NextHop, Outcome, Requests, Taken, Timeouts, TlsMode, Transmission, Trust,
+};
 
 /// Opens connections and hands mails over. Cheap to clone.
 #[derive(Clone, Debug)]
 pub struct Client {
     hostname: String,
     trust: Trust,
-    timeouts: Timeouts,
+    pub(super) timeouts: Timeouts,
 }
 
 impl Client {
@@ -131,6 +134,8 @@ pub(super) struct Offers {
     pub(super) starttls: bool,
     pub(super) pipelining: bool,
     pub(super) eight_bit_mime: bool,
+    pub(super) smtp_utf8: bool,
+    pub(super) dsn: bool,
     pub(super) size: Size,
 }
 
@@ -156,6 +161,8 @@ impl Offers {
                 Some("STARTTLS") => offers.starttls = true,
                 Some("PIPELINING") => offers.pipelining = true,
                 Some("8BITMIME") => offers.eight_bit_mime = true,
+                Some("SMTPUTF8") => offers.smtp_utf8 = true,
+                Some("DSN") => offers.dsn = true,
                 Some("SIZE") => {
                     // RFC 1870 4: no number, or zero, is no limit.
                     offers.size = match words.next().and_then(|limit| limit.parse().ok()) {
@@ -174,6 +181,8 @@ impl Offers {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum State {
     Ready,
+    /// Was kept for some time: what comes next begins with RSET.
+    Rested,
     Broken,
 }
 
@@ -189,13 +198,28 @@ pub struct Connection {
 impl Connection {
     /// Hands one mail over; one outcome for each recipient.
     pub async fn transact(&mut self, mail: Transmission<'_>) -> Vec<Outcome> {
+        self.run(mail, &Requests::default()).await.into_outcomes()
+    }
+
+    pub(super) async fn run(&mut self, mail: Transmission<'_>, requests: &Requests) -> Ended {
         debug_assert!(mail.recipients.len() <= MOST_RECIPIENTS);
-        super::transaction::run(self, mail).await
+        super::transaction::run(self, mail, requests).await
+    }
+
+    /// Whether the next hop hears what its mails' senders asked for.
+    pub(super) fn takes_requests(&self) -> Taken {
+        if self.offers.dsn { Taken::Over } else { Taken::Not }
     }
 
     /// This connection, unless its dialogue went wrong.
     pub(super) fn if_usable(self) -> Option<Self> {
         (self.state == State::Ready).then_some(self)
+    }
+
+    /// A connection that was kept, unless the server has hung up or said something meanwhile.
+    pub(super) fn if_still_quiet(mut self) -> Option<Self> {
+        self.state = State::Rested;
+        self.wire.is_quiet().then_some(self)
     }
 
     /// Whether TLS protects it.
@@ -224,8 +248,16 @@ mod tests {
         assert_eq!(parse(&["STARTTLS"]), Offers::default(), "the first line is a name");
         assert_eq!(
             parse(&["hop", "starttls", "Pipelining", "8bitmime", "SIZE 1000", "X-OTHER SIZE 1"]),
-            Offers { starttls: true, pipelining: true, eight_bit_mime: true, size: Size::Limit(1000) }
+            Offers {
+                starttls: true,
+                pipelining: true,
+                eight_bit_mime: true,
+                size: Size::Limit(1000),
+                ..Offers::default()
+            }
         );
+        let both = Offers { smtp_utf8: true, dsn: true, ..Offers::default() };
+        assert_eq!(parse(&["hop", "SMTPUTF8", "dsn"]), both);
         for unlimited in ["SIZE", "SIZE 0", "SIZE x", "SIZE 99999999999999999999999"] {
             assert_eq!(parse(&["hop", unlimited]).size, Size::Offered, "{unlimited}");
         }

@@ -29,6 +29,12 @@ pub(super) fn check(bytes: &[u8]) -> Result<BodyType, ContentError> {
     Ok(if bytes.is_ascii() { BodyType::SevenBit } else { BodyType::EightBitMime })
 }
 
+/// Whether the header of the content has more than ASCII (RFC 6532).
+pub(super) fn has_internationalized_header(bytes: &[u8]) -> bool {
+    let end = memmem::find(bytes, b"\r\n\r\n").unwrap_or(bytes.len());
+    !bytes.iter().take(end).all(u8::is_ascii)
+}
+
 /// The checked content with dots doubled and its end marked: pieces to be sent one after the other.
 pub(super) fn pieces(bytes: &[u8]) -> impl Iterator<Item = &[u8]> {
     let first: &[u8] = if bytes.starts_with(b".") { b"." } else { b"" };
@@ -67,6 +73,18 @@ mod tests {
             (b"a\0\r\n", Err(ContentError::Nul)),
         ] {
             assert_eq!(check(bytes), expected, "{}", bytes.escape_ascii());
+        }
+    }
+
+    #[test]
+    fn headers() {
+        for (bytes, expected) in [
+            ("Subject: a\r\n\r\n\u{e4}\r\n", false),
+            ("Subject: \u{e4}\r\n\r\na\r\n", true),
+            ("Subject: \u{e4}", true),
+            ("", false),
+        ] {
+            assert_eq!(has_internationalized_header(bytes.as_bytes()), expected, "{bytes:?}");
         }
     }
 

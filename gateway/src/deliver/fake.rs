@@ -1,6 +1,7 @@
 //! Next hops for tests: one that follows a script to the byte, and one that behaves, recipient by recipient, as told.
 
 use std::net::SocketAddr;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
@@ -51,7 +52,7 @@ impl<T: AsyncRead + AsyncWrite + Unpin + Send> Both for T {}
 ///
 /// A script's lines: `< text` sends a line; `<! text` sends it without CRLF; `> text` reads a line that begins so;
 /// `content` reads to the final dot; `some content` reads 1,000 bytes; `tls`, `failing tls`, `not tls`, `hang`, `close`, `reset`,
-/// `long line`, `many lines` do what they say; `end` waits until the client has hung up, and anything it sends then is an error.
+/// `long line`, `many lines` do what they say; `rest` reads until the client hangs up; `end` waits until the client has hung up, and anything it sends then is an error.
 pub(crate) struct Scripted {
     pub(crate) hop: NextHop,
     contents: Arc<Mutex<Vec<Vec<u8>>>>,
@@ -127,6 +128,9 @@ async fn follow(stream: Box<dyn Both>, script: &str, contents: &Mutex<Vec<Vec<u8
                     stream.fill_buf().await.unwrap();
                     stream.write_all(b"this is no handshake at all\r\n").await.unwrap();
                 }
+                "rest" => {
+                    let _ = tokio::io::copy(&mut stream, &mut tokio::io::sink()).await;
+                }
                 "hang" => tokio::time::sleep(Duration::from_secs(5)).await,
                 "close" | "reset" => return,
                 "long line" => {
@@ -166,29 +170,47 @@ pub(crate) struct Taken {
     pub(crate) from: String,
     pub(crate) to: Vec<String>,
     pub(crate) content: Vec<u8>,
+    /// MAIL and each RCPT, as they came.
+    pub(crate) commands: Vec<String>,
 }
 
 /// A hop that behaves: takes every mail, but answers RCPT as it is told.
 pub(crate) struct Behaving {
     pub(crate) hop: NextHop,
     taken: Arc<Mutex<Vec<Taken>>>,
+    connections: Arc<AtomicUsize>,
     task: tokio::task::JoinHandle<()>,
 }
 
 impl Behaving {
     /// `answer` tells the reply to a recipient's RCPT.
     pub(crate) async fn new(answer: fn(&str) -> &'static str) -> Self {
+        Self::with("PIPELINING\r\n250-8BITMIME\r\n250 SIZE 50000000", answer).await
+    }
+
+    /// Offers this one extension.
+    pub(crate) async fn offering(extension: &str) -> Self {
+        Self::with(&format!("X-NOTHING\r\n250 {extension}"), |_| "250 2.1.5 ok").await
+    }
+
+    async fn with(offers: &str, answer: fn(&str) -> &'static str) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let hop = hop_at(listener.local_addr().unwrap());
-        let taken = Arc::new(Mutex::new(Vec::new()));
-        let all = taken.clone();
+        let (taken, connections) = (Arc::new(Mutex::new(Vec::new())), Arc::new(AtomicUsize::new(0)));
+        let (all, count) = (taken.clone(), connections.clone());
+        let hello = format!("250-hop\r\n250-{offers}");
         let task = tokio::spawn(async move {
             loop {
                 let (tcp, _) = listener.accept().await.unwrap();
-                tokio::spawn(serve(tcp, answer, all.clone()));
+                count.fetch_add(1, Ordering::Relaxed);
+                tokio::spawn(serve(tcp, hello.clone(), answer, all.clone()));
             }
         });
-        Self { hop, taken, task }
+        Self { hop, taken, connections, task }
+    }
+
+    pub(crate) fn connections(&self) -> usize {
+        self.connections.load(Ordering::Relaxed)
     }
 
     pub(crate) async fn accepting() -> Self {
@@ -217,9 +239,14 @@ impl Drop for Behaving {
     }
 }
 
-async fn serve(tcp: tokio::net::TcpStream, answer: fn(&str) -> &'static str, taken: Arc<Mutex<Vec<Taken>>>) {
+async fn serve(
+    tcp: tokio::net::TcpStream,
+    hello: String,
+    answer: fn(&str) -> &'static str,
+    taken: Arc<Mutex<Vec<Taken>>>,
+) {
     let mut stream = BufReader::new(tcp);
-    let mut mail = Taken { from: String::new(), to: Vec::new(), content: Vec::new() };
+    let mut mail = Taken { from: String::new(), to: Vec::new(), content: Vec::new(), commands: Vec::new() };
     let mut say = "220 hop".to_owned();
     loop {
         if stream.write_all(format!("{say}\r\n").as_bytes()).await.is_err() {
@@ -231,13 +258,15 @@ async fn serve(tcp: tokio::net::TcpStream, answer: fn(&str) -> &'static str, tak
         }
         let inside = |line: &str| line.split(['<', '>']).nth(1).unwrap_or_default().to_owned();
         say = match line.get(..4).unwrap_or_default() {
-            "EHLO" => "250-hop\r\n250-PIPELINING\r\n250-8BITMIME\r\n250 SIZE 50000000".to_owned(),
+            "EHLO" => hello.clone(),
             "MAIL" => {
-                mail = Taken { from: inside(&line), to: Vec::new(), content: Vec::new() };
+                let commands = vec![line.clone()];
+                mail = Taken { from: inside(&line), to: Vec::new(), content: Vec::new(), commands };
                 "250 ok".to_owned()
             }
             "RCPT" => {
                 let to = inside(&line);
+                mail.commands.push(line.clone());
                 let reply = answer(&to);
                 if reply.starts_with('2') {
                     mail.to.push(to);

@@ -202,6 +202,12 @@ async fn hops_that_break_off_or_babble() {
         ("half a yes after content", format!("{CONTENT}content\n<! 250 o\nclose"), "later 4.4.2"),
         ("a yes too early", "< 220 hop\n> EHLO\n<! 250 hop\\r\\n250 ok\\r\\n\nend".to_owned(), "later 4.5.0"),
         ("a closing too early", "< 220 hop\n> EHLO\n<! 250 hop\\r\\n421 bye\\r\\n\nend".to_owned(), "later 4.0.0"),
+        ("endless lines to MAIL", format!("{HELLO}> MAIL\nmany lines\nclose"), "later 4.5.0"),
+        ("endless line to RCPT", format!("{HELLO}> MAIL\n< 250 ok\n> RCPT\nlong line\nclose"), "later 4.5.0"),
+        ("endless lines after content", format!("{CONTENT}content\nmany lines\nclose"), "later 4.5.0"),
+        ("no, then yes, in one", format!("{CONTENT}content\n<! 550-no\\r\\n250 yes\\r\\n\nend"), "later 4.5.0"),
+        ("a code that goes on", format!("{CONTENT}content\n<! 2500 yes\\r\\n\nend"), "later 4.5.0"),
+        ("a NUL for a blank", format!("{CONTENT}content\n<! 250\0yes\\r\\n\nend"), "later 4.5.0"),
         ("250 to DATA", format!("{HELLO}> MAIL\n< 250 ok\n> RCPT\n< 250 ok\n> DATA\n< 250 ok\nend"), "later 4.5.0"),
     ];
     // All at once: some of them only end when the client has lost its patience.
@@ -241,6 +247,38 @@ async fn dropped_in_the_middle_of_the_content() {
     assert_eq!(ended.outcomes, ["later 4.4.2"]);
     let ended = hand_over(&[&format!("{START}hang")], TlsMode::Off, &TO, &bytes).await;
     assert_eq!(ended.outcomes, ["later 4.4.2"]);
+}
+
+/// What comes while we still send can't be an answer to the end; a no may come at any time.
+#[tokio::test]
+async fn an_answer_in_the_middle_of_the_content() {
+    let bytes = b"0123456789abcdef\r\n".repeat(2_000_000);
+    const START: &str =
+        "< 220 hop\n> EHLO\n< 250 hop\n> MAIL\n< 250 ok\n> RCPT\n< 250 ok\n> DATA\n< 354 go\nsome content\n";
+    for (reply, expected) in
+        [("250 2.0.0 yes", "later 4.5.0"), ("552 5.3.4 too big", "refused 5.3.4"), ("452 4.3.1 full", "later 4.3.1")]
+    {
+        let ended = hand_over(&[&format!("{START}< {reply}\nrest")], TlsMode::Off, &TO, &bytes).await;
+        assert_eq!(ended.outcomes, [expected], "{reply}");
+        assert!(!ended.reusable);
+    }
+}
+
+/// What a hop says reaches rows and reports as one harmless line.
+#[tokio::test]
+async fn no_word_of_a_hop_breaks_out_of_its_line() {
+    let script = "< 220 hop\n> EHLO\n< 250 hop\n> MAIL\n< 250 ok\n> RCPT
+        <! 550-5.1.1 no\rStatus: 2.0.0\r\n550 \u{1b}[2J\u{202e}<b>\r\n
+        > RSET\n< 250 ok\nend"
+        .replace("\r\n", "\\r\\n")
+        .replace('\r', "\\r");
+    let scripted = Scripted::new(&[&script]).await;
+    let recipients = ["a@x.example".parse().unwrap()];
+    let mail = Transmission { reverse_path: &ReversePath::Null, recipients: &recipients, bytes: MAIL };
+    let handover = client().deliver(&scripted.hop, mail).await;
+    let [Outcome::Refused(failure)] = handover.outcomes.as_slice() else { panic!("{:?}", handover.outcomes) };
+    assert_eq!(failure.text, "550 5.1.1 no Status: 2.0.0 ?[2J?<b>");
+    assert_eq!(failure.status, "5.1.1");
 }
 
 #[tokio::test]

@@ -6,16 +6,18 @@
 //!
 //! Security: a reply that is missing, late or out of place is never a "yes". A connection that dies between the final dot
 //! and its reply leaves the mail undelivered in our books, so it is sent again: twice is better than never.
-//! Standards: RFC 5321 3.3, 4.1.1.2 to 4.1.1.5, 4.2.4, 4.5.3.1.10; RFC 1870; RFC 2920; RFC 6152.
+//! Standards: RFC 5321 3.3, 4.1.1.2 to 4.1.1.5, 4.2.4, 4.5.3.1.10; RFC 1870; RFC 2920; RFC 3461; RFC 6152; RFC 6531.
 
 use std::time::Duration;
+
+use sealpost_vault::EmailAddress;
 
 use super::connection::{Connection, Size, State};
 use super::content;
 use super::reply::Reply;
 use super::wire::Broken;
-use super::{Failure, Outcome, Transmission};
-use crate::envelope::BodyType;
+use super::{Failure, Outcome, Requests, Transmission};
+use crate::envelope::{BodyType, Charset};
 
 /// RCPT commands sent together.
 const GROUP: usize = 20;
@@ -45,29 +47,79 @@ impl Verdicts {
         self.0.iter().any(Option::is_none)
     }
 
-    fn into_outcomes(self) -> Vec<Outcome> {
-        let missing = || Outcome::Later(Broken::Closed.failure());
-        self.0.into_iter().map(|verdict| verdict.unwrap_or_else(missing)).collect()
+    fn is_open(&self, n: usize) -> bool {
+        self.0.get(n).is_some_and(Option::is_none)
     }
 }
 
-pub(super) async fn run(connection: &mut Connection, mail: Transmission<'_>) -> Vec<Outcome> {
-    let mut verdicts = Verdicts(mail.recipients.iter().map(|_| None).collect());
-    match admission(connection, mail) {
-        Err(failure) => verdicts.rest(&Outcome::Refused(failure)),
-        Ok(parameters) => {
-            if let Err(broken) = dialogue(connection, mail, &parameters, &mut verdicts).await {
+/// How a transaction ended.
+pub(super) struct Ended {
+    /// One for each recipient, in their order.
+    verdicts: Verdicts,
+    /// Why there are no more of them; `None`: the dialogue went to its end.
+    broken: Option<Broken>,
+    reached: Reached,
+}
+
+/// How far it came.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Reached {
+    /// Nothing of the content was sent: whoever has no verdict can be tried elsewhere at once.
+    Recipients,
+    /// From here on the server may have taken it, whatever we heard.
+    Content,
+}
+
+impl Ended {
+    /// Those who have a verdict, and what it is.
+    pub(super) fn verdicts(&mut self) -> impl Iterator<Item = (usize, Outcome)> {
+        self.verdicts.0.iter_mut().enumerate().filter_map(|(n, verdict)| Some((n, verdict.take()?)))
+    }
+
+    /// Why some have no verdict.
+    pub(super) fn failure(&self) -> Failure {
+        self.broken.as_ref().unwrap_or(&Broken::Closed).failure()
+    }
+
+    pub(super) fn reached(&self) -> Reached {
+        self.reached
+    }
+
+    pub(super) fn into_outcomes(self) -> Vec<Outcome> {
+        let missing = Outcome::Later(self.failure());
+        self.verdicts.0.into_iter().map(|verdict| verdict.unwrap_or_else(|| missing.clone())).collect()
+    }
+}
+
+pub(super) async fn run(connection: &mut Connection, mail: Transmission<'_>, requests: &Requests) -> Ended {
+    let mut ended = Ended {
+        verdicts: Verdicts(mail.recipients.iter().map(|_| None).collect()),
+        broken: None,
+        reached: Reached::Recipients,
+    };
+    match admission(connection, mail, requests, &mut ended.verdicts) {
+        Err(failure) => ended.verdicts.rest(&Outcome::Refused(failure)),
+        Ok(parameters) if ended.verdicts.open() => {
+            let done = dialogue(connection, mail, requests, &parameters, &mut ended).await;
+            if let Err(broken) = done {
                 tracing::info!(error = ?broken, "the connection ended within a transaction");
                 connection.state = State::Broken;
-                verdicts.rest(&Outcome::Later(broken.failure()));
+                ended.broken = Some(broken);
             }
         }
+        Ok(_) => {}
     }
-    verdicts.into_outcomes()
+    ended
 }
 
-/// Whether this server can take this mail at all, and MAIL's parameters if so.
-fn admission(connection: &Connection, mail: Transmission<'_>) -> Result<String, Failure> {
+/// Whether this server can take this mail at all, and MAIL's parameters if so. Recipients to whom it can't be written there
+/// get their verdicts.
+fn admission(
+    connection: &Connection,
+    mail: Transmission<'_>,
+    requests: &Requests,
+    verdicts: &mut Verdicts,
+) -> Result<String, Failure> {
     let offers = &connection.offers;
     let body = content::check(mail.bytes).map_err(|error| Failure::ours("5.6.0", &error.to_string()))?;
     let mut parameters = String::new();
@@ -85,20 +137,65 @@ fn admission(connection: &Connection, mail: Transmission<'_>) -> Result<String, 
         }
         Size::Offered | Size::Limit(_) => parameters.push_str(&format!(" SIZE={size}")),
     }
+    parameters.push_str(internationalized(connection, mail, requests, verdicts)?);
+    if offers.dsn {
+        parameters.push_str(&requests.of_mail());
+    }
     Ok(parameters)
+}
+
+/// RFC 6531 3.1 and 3.6: what isn't ASCII goes to servers that offer SMTPUTF8 only. 8-bit header fields of a mail that
+/// wasn't declared as one of these are passed as they came, as they always were.
+fn internationalized(
+    connection: &Connection,
+    mail: Transmission<'_>,
+    requests: &Requests,
+    verdicts: &mut Verdicts,
+) -> Result<&'static str, Failure> {
+    let is_ascii = |address: &EmailAddress| address.local().is_ascii();
+    let sender = mail.reverse_path.address().is_none_or(is_ascii);
+    let header = requests.charset == Charset::Utf8 && content::has_internationalized_header(mail.bytes);
+    if sender && !header && mail.recipients.iter().all(is_ascii) {
+        return Ok("");
+    }
+    if connection.offers.smtp_utf8 {
+        return Ok(" SMTPUTF8");
+    }
+    if !sender {
+        return Err(Failure::ours("5.6.7", "The sender's address isn't ASCII, which the next hop doesn't take"));
+    }
+    if header {
+        return Err(Failure::ours("5.6.9", "The header isn't ASCII, which the next hop doesn't take"));
+    }
+    for (n, _) in mail.recipients.iter().enumerate().filter(|(_, recipient)| !is_ascii(recipient)) {
+        let failure = Failure::ours("5.6.7", "The address isn't ASCII, which the next hop doesn't take");
+        verdicts.set(n, Outcome::Refused(failure));
+    }
+    Ok("")
 }
 
 async fn dialogue(
     connection: &mut Connection,
     mail: Transmission<'_>,
+    requests: &Requests,
     parameters: &str,
-    verdicts: &mut Verdicts,
+    ended: &mut Ended,
 ) -> Result<(), Broken> {
     let timeouts = connection.timeouts;
-    let sender = format!("MAIL FROM:<{}>{parameters}\r\n", mail.reverse_path);
+    let mut pending = String::new();
+    let rested = connection.state == State::Rested;
+    if rested {
+        pending.push_str("RSET\r\n");
+    }
+    connection.state = State::Ready;
+    if rested && !connection.offers.pipelining {
+        connection.wire.send(pending.as_bytes(), timeouts.command).await?;
+        pending.clear();
+        expect_reset(connection).await?;
+    }
+    pending.push_str(&format!("MAIL FROM:<{}>{parameters}\r\n", mail.reverse_path));
     let group = if connection.offers.pipelining { GROUP } else { 1 };
-
-    let mut pending = sender;
+    let verdicts = &mut ended.verdicts;
     let mut sender_verdict = None;
     if !connection.offers.pipelining {
         connection.wire.send(pending.as_bytes(), timeouts.command).await?;
@@ -111,25 +208,33 @@ async fn dialogue(
         sender_verdict = Some(reply);
     }
     let mut accepted = 0_usize;
-    for (nth, recipients) in mail.recipients.chunks(group).enumerate() {
-        for recipient in recipients {
-            pending.push_str(&format!("RCPT TO:<{recipient}>\r\n"));
+    let open: Vec<(usize, &EmailAddress)> =
+        mail.recipients.iter().enumerate().filter(|(n, _)| verdicts.is_open(*n)).collect();
+    for (nth, recipients) in open.chunks(group).enumerate() {
+        for (n, recipient) in recipients {
+            let asked = if connection.offers.dsn { requests.of_recipient(*n) } else { String::new() };
+            pending.push_str(&format!("RCPT TO:<{recipient}>{asked}\r\n"));
         }
         connection.wire.send(pending.as_bytes(), timeouts.command).await?;
         pending.clear();
+        if nth == 0 && rested && connection.offers.pipelining {
+            expect_reset(connection).await?;
+        }
         if sender_verdict.is_none() {
             sender_verdict = Some(connection.wire.reply(timeouts.command).await?);
         }
-        for n in (nth * group)..(nth * group + recipients.len()) {
+        for (n, _) in recipients {
             let reply = connection.wire.reply(timeouts.command).await?;
             match recipient_verdict(&reply, accepted) {
                 Outcome::Delivered(_) => accepted += 1,
-                refusal => verdicts.set(n, refusal),
+                refusal => verdicts.set(*n, refusal),
             }
         }
         // Read in step with what was sent, but the sender's verdict is everybody's.
         if let Some(reply) = sender_verdict.as_ref().filter(|reply| !reply.is_positive()) {
-            *verdicts = Verdicts(mail.recipients.iter().map(|_| Some(reply.verdict())).collect());
+            for (n, _) in &open {
+                verdicts.set(*n, reply.verdict());
+            }
             return reset(connection).await;
         }
     }
@@ -146,8 +251,14 @@ async fn dialogue(
         verdicts.rest(&reply.verdict());
         return reset(connection).await;
     }
+    ended.reached = Reached::Content;
     match send_content(connection, mail.bytes).await {
-        Ok(()) => {}
+        Ok(Sent::Whole) => {}
+        Ok(Sent::Interrupted(reply)) => {
+            verdicts.rest(&reply.verdict());
+            connection.state = State::Broken;
+            return Ok(());
+        }
         Err(Broken::Lost(error)) => {
             // The server may have said why before it hung up.
             let reply = connection.wire.reply(LAST_WORDS).await.map_err(|_| Broken::Lost(error))?;
@@ -166,6 +277,11 @@ async fn dialogue(
     Ok(())
 }
 
+async fn expect_reset(connection: &mut Connection) -> Result<(), Broken> {
+    let reply = connection.wire.reply(connection.timeouts.command).await?;
+    if reply.is_positive() { Ok(()) } else { Err(Broken::NotReady(reply)) }
+}
+
 /// RFC 5321 4.5.3.1.10: `552` in answer to RCPT may mean "too many for one transaction". It is the recipient's own
 /// where the server says so, or where nobody was accepted before.
 fn recipient_verdict(reply: &Reply, accepted_before: usize) -> Outcome {
@@ -176,7 +292,14 @@ fn recipient_verdict(reply: &Reply, accepted_before: usize) -> Outcome {
     }
 }
 
-async fn send_content(connection: &mut Connection, bytes: &[u8]) -> Result<(), Broken> {
+/// How sending the content went.
+enum Sent {
+    Whole,
+    /// The server said no before it had the end.
+    Interrupted(Reply),
+}
+
+async fn send_content(connection: &mut Connection, bytes: &[u8]) -> Result<Sent, Broken> {
     let patience = connection.timeouts.block;
     connection.wire.nothing_ahead(patience).await?;
     let mut block = Vec::with_capacity(BLOCK.min(bytes.len() + 16));
@@ -189,7 +312,13 @@ async fn send_content(connection: &mut Connection, bytes: &[u8]) -> Result<(), B
             block.extend_from_slice(chunk);
         }
     }
-    connection.wire.write(&block, patience).await
+    // The last block has the end. A server that has answered before it can't have answered it.
+    if !connection.wire.is_quiet() {
+        let reply = connection.wire.reply(patience).await?;
+        return if reply.code >= 400 { Ok(Sent::Interrupted(reply)) } else { Err(Broken::Unasked) };
+    }
+    connection.wire.write(&block, patience).await?;
+    Ok(Sent::Whole)
 }
 
 /// Ends a transaction that didn't reach its content, so that the connection can begin another one.

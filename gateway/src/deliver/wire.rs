@@ -7,6 +7,7 @@
 use std::io;
 use std::time::Duration;
 
+use futures::FutureExt;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 use tokio::time::timeout;
@@ -133,6 +134,11 @@ impl Wire {
         Err(Broken::Unasked)
     }
 
+    /// Whether the server has said nothing that isn't read yet. Doesn't wait.
+    pub(super) fn is_quiet(&mut self) -> bool {
+        self.ahead.is_empty() && self.read_some().now_or_never().is_none() && self.ahead.is_empty()
+    }
+
     /// Sends content, which has no reply before its end.
     pub(super) async fn write(&mut self, bytes: &[u8], patience: Duration) -> Result<(), Broken> {
         let write = async {
@@ -187,14 +193,21 @@ impl Wire {
             if self.ahead.len() >= LONGEST_LINE {
                 return Err(Broken::Garbage);
             }
-            let mut block = [0; 4096];
-            let read = match &mut self.stream {
-                Stream::Clear(tcp) => tcp.read(&mut block).await,
-                Stream::Tls(tls) => tls.read(&mut block).await,
-            };
-            match read.map_err(Broken::Lost)? {
-                0 => return Err(Broken::Closed),
-                n => self.ahead.extend(block.iter().take(n)),
+            self.read_some().await?;
+        }
+    }
+
+    async fn read_some(&mut self) -> Result<(), Broken> {
+        let mut block = [0; 4096];
+        let read = match &mut self.stream {
+            Stream::Clear(tcp) => tcp.read(&mut block).await,
+            Stream::Tls(tls) => tls.read(&mut block).await,
+        };
+        match read.map_err(Broken::Lost)? {
+            0 => Err(Broken::Closed),
+            n => {
+                self.ahead.extend(block.iter().take(n));
+                Ok(())
             }
         }
     }

@@ -1,5 +1,6 @@
 //! A queue on a workbench: its stores in a temporary directory or a test's own server, its clock standing still.
 
+use std::collections::HashMap;
 use std::sync::Mutex;
 
 use sealpost_texts::Language;
@@ -11,7 +12,8 @@ use super::settle::Aftermath;
 use super::worker::Office;
 use super::*;
 use crate::deliver::fake::authority;
-use crate::deliver::{Client, Failure, Hops, NextHop, Outcome, Timeouts, Trust};
+use crate::deliver::{Client, Failure, Hops, Limits, NextHop, Outcome, Pool, Taken, Timeouts, Trust};
+use crate::envelope::{BodyType, Dsn, Envelope, Notify, OriginalRecipient, RecipientDsn, Return, Xtext};
 use crate::keyring::MasterSource;
 
 pub(super) const START: Time = 1_800_000_000;
@@ -98,6 +100,31 @@ impl Bench {
         self.queue.wake();
     }
 
+    /// With a sender's requests: RET, ENVID, for each an ORCPT, and NOTIFY where it isn't empty.
+    pub(super) async fn insert_asking(&self, mail: Mail, notify: &[(&str, &str)]) {
+        let mut dsn = Dsn::default();
+        dsn.ret = Some(Return::Headers);
+        dsn.envid = Some(Xtext::envid("QQ+2B1").unwrap());
+        for (recipient, notify) in notify.iter().filter(|(_, notify)| !notify.is_empty()) {
+            let orcpt = Some(OriginalRecipient::parse("rfc822;A+2B@x.example").unwrap());
+            dsn.set(&address(recipient), RecipientDsn { notify: Some(Notify::parse(notify).unwrap()), orcpt });
+        }
+        let plain = Envelope::plain(mail.reverse_path.clone(), mail.recipients.clone(), BodyType::SevenBit);
+        let placed = self.queue.place(mail).await.unwrap().asking(&Envelope { dsn, ..plain });
+        let mut tx = self.queue.store.begin().await.unwrap();
+        self.queue.insert(&mut tx, placed).await.unwrap();
+        tx.commit().await.unwrap();
+    }
+
+    /// The next report that waits; it is delivered.
+    pub(super) async fn report(&self) -> Option<String> {
+        let claim = self.claim(Route::Inside).await?;
+        assert_eq!((claim.kind, &claim.reverse_path), (Kind::Report, &ReversePath::Null));
+        let text = String::from_utf8(self.queue.body(claim.body_id).await.unwrap()).unwrap();
+        self.settle(&claim, &[delivered()]).await.unwrap();
+        Some(text)
+    }
+
     pub(super) async fn settle(&self, claim: &Claim, outcomes: &[Outcome]) -> Result<(), StoreError> {
         let reporter = reporter();
         let original = self.queue.body(claim.body_id).await.ok();
@@ -105,6 +132,8 @@ impl Bench {
             undeliverable: self.told.as_ref(),
             reporter: &reporter,
             hop: "mx.example",
+            requests: Taken::Not,
+            warn_after: Some(Duration::from_secs(4 * 3_600)),
             original: original.as_deref(),
         };
         self.queue.settle(claim, outcomes, &aftermath).await
@@ -115,11 +144,22 @@ impl Bench {
     }
 
     pub(super) fn office(&self, queue: Queue, hop: &NextHop, stop: &CancellationToken) -> Arc<Office<Told>> {
-        let hops = Hops { inside: hop.clone(), outside: hop.clone(), hostname: "gw.klinik.example".to_owned() };
+        let hops = Hops {
+            inside: hop.clone().into(),
+            outside: hop.clone().into(),
+            domains: HashMap::new(),
+            hostname: "gw.klinik.example".to_owned(),
+        };
+        self.office_to(queue, hops, stop)
+    }
+
+    pub(super) fn office_to(&self, queue: Queue, hops: Hops, stop: &CancellationToken) -> Arc<Office<Told>> {
+        let client = Client::new(&hops.hostname, Trust::with_roots(authority()).unwrap(), Timeouts::default());
         Arc::new(Office {
             queue,
-            client: Client::new(&hops.hostname, Trust::with_roots(authority()).unwrap(), Timeouts::default()),
+            pool: Pool::new(client, Limits::default()),
             hops: Arc::new(hops),
+            warn_after: Some(Duration::from_secs(4 * 3_600)),
             undeliverable: self.told.clone(),
             reporter: reporter(),
             stop: stop.clone(),

@@ -14,7 +14,8 @@ use sqlx::Row;
 use sqlx::any::AnyRow;
 
 use super::{Kind, Queue, Route, later};
-use crate::envelope::ReversePath;
+use crate::deliver::Requests;
+use crate::envelope::{Charset, DsnError, Notify, OriginalRecipient, RecipientDsn, Return, ReversePath, Xtext};
 
 /// How long a claim lasts without being renewed.
 pub(super) const LEASE: Duration = Duration::from_secs(30);
@@ -36,6 +37,8 @@ pub(super) struct Claim {
     pub(super) pickup: Option<PickupId>,
     pub(super) created_at: Time,
     pub(super) expires_at: Time,
+    /// What its sender asked for, but for the recipients' own.
+    pub(super) requests: Requests,
     /// One to [`crate::deliver::MOST_RECIPIENTS`].
     pub(super) rows: Vec<ClaimedRow>,
 }
@@ -47,6 +50,27 @@ pub(super) struct ClaimedRow {
     pub(super) recipient: EmailAddress,
     /// Before this one.
     pub(super) attempts: i64,
+    pub(super) request: RecipientDsn,
+    pub(super) warning: Warning,
+}
+
+/// Whether the sender was told that it takes longer.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Warning {
+    Unsent,
+    Sent,
+}
+
+impl Claim {
+    /// What is to be passed on to the next hop with the mail.
+    pub(super) fn requests(&self) -> Requests {
+        Requests { recipients: self.rows.iter().map(|row| row.request.clone()).collect(), ..self.requests.clone() }
+    }
+
+    pub(super) fn without_rows(mut self) -> (Self, Vec<ClaimedRow>) {
+        let rows = std::mem::take(&mut self.rows);
+        (self, rows)
+    }
 }
 
 impl Queue {
@@ -86,7 +110,8 @@ impl Queue {
                  select queue_id from queue where body_id = $3 and route = $4 and state = 'active' and next_at <= $5
                  and claimed_until <= $5 order by queue_id limit 100)
              and state = 'active' and next_at <= $5 and claimed_until <= $5
-             returning queue_id, origin_id, kind, reverse_path, recipient, pickup_id, attempts, created_at, expires_at",
+             returning queue_id, origin_id, kind, reverse_path, recipient, pickup_id, attempts, created_at, expires_at,
+             notify, orcpt, ret, envid, utf8, warned",
         )
         .bind(later(now, LEASE))
         .bind(&token)
@@ -109,8 +134,46 @@ impl Queue {
             },
             created_at: first.try_get("created_at")?,
             expires_at: first.try_get("expires_at")?,
+            requests: Requests {
+                ret: asked(first, "ret", Return::parse)?,
+                envid: asked(first, "envid", Xtext::envid)?,
+                recipients: Vec::new(),
+                charset: if first.try_get::<i64, _>("utf8")? == 0 { Charset::Ascii } else { Charset::Utf8 },
+            },
             rows: rows.iter().map(claimed_row).collect::<Result<_, _>>()?,
         }))
+    }
+
+    /// Divides a claim: each part is one of its own, with its own token.
+    pub(super) async fn split(&self, claim: Claim, parts: Vec<Vec<ClaimedRow>>) -> Result<Vec<Claim>, StoreError> {
+        let mut claims = Vec::new();
+        let mut tx = None;
+        for (n, rows) in parts.into_iter().enumerate() {
+            let mut token = claim.token.clone();
+            if n > 0 {
+                token = Token::random()?.to_string();
+                let tx = match &mut tx {
+                    Some(tx) => tx,
+                    none => none.insert(self.store.begin().await?),
+                };
+                for row in &rows {
+                    let done = sqlx::query("update queue set claim = $1 where queue_id = $2 and claim = $3")
+                        .bind(&token)
+                        .bind(row.queue_id.to_string())
+                        .bind(&claim.token)
+                        .execute(&mut **tx)
+                        .await?;
+                    met(&done, 1)?;
+                }
+            }
+            let requests = claim.requests.clone();
+            let reverse_path = claim.reverse_path.clone();
+            claims.push(Claim { token, reverse_path, requests, rows, ..claim });
+        }
+        if let Some(tx) = tx {
+            tx.commit().await?;
+        }
+        Ok(claims)
     }
 
     /// Extends the lease. An error of the count: the claim was lost, somebody else delivers these rows.
@@ -155,7 +218,24 @@ fn claimed_row(row: &AnyRow) -> Result<ClaimedRow, StoreError> {
         queue_id: row.try_get::<String, _>("queue_id")?.parse()?,
         recipient: row.try_get::<String, _>("recipient")?.parse().map_err(|_| StoreError::Corrupt("a recipient"))?,
         attempts: row.try_get("attempts")?,
+        request: RecipientDsn {
+            notify: asked(row, "notify", Notify::parse)?,
+            orcpt: asked(row, "orcpt", OriginalRecipient::parse)?,
+        },
+        warning: if row.try_get::<i64, _>("warned")? == 0 { Warning::Unsent } else { Warning::Sent },
     })
+}
+
+/// As it was written: empty is nothing.
+fn asked<T>(
+    row: &AnyRow,
+    column: &'static str,
+    parse: impl Fn(&str) -> Result<T, DsnError>,
+) -> Result<Option<T>, StoreError> {
+    match row.try_get::<String, _>(column)? {
+        text if text.is_empty() => Ok(None),
+        text => parse(&text).map(Some).map_err(|_| StoreError::Corrupt("what a sender asked for")),
+    }
 }
 
 /// As it was written: empty is null.

@@ -1,9 +1,11 @@
-//! Reports about mail that couldn't be delivered: to its sender, and to the postmaster where an answer is held.
+//! Reports about mail that couldn't be delivered, takes longer or was handed to a server that reports nothing: to its
+//! sender, and to the postmaster where an answer is held.
 //!
 //! Security: a report goes inside only, has a null sender, and is marked automatic, so that nothing answers it. Of the
 //! original it repeats a few named header fields, never content, and none that tells how it was to be protected. What the
 //! next hop said is one line of printable ASCII.
-//! Standards: RFC 6522 (multipart/report), RFC 3464 (delivery status), RFC 3834 (Auto-Submitted), RFC 5321 6.1.
+//! Standards: RFC 6522 (multipart/report), RFC 3464 (delivery status), RFC 3461 6 (what was asked), RFC 3834
+//! (Auto-Submitted), RFC 5321 6.1, RFC 6533 3 (addresses that aren't ASCII).
 
 use std::time::{Duration, UNIX_EPOCH};
 
@@ -15,6 +17,7 @@ use sealpost_vault::{EmailAddress, Time};
 use time::format_description::well_known::Rfc2822;
 
 use crate::deliver::{Failure, Speaker};
+use crate::envelope::{Notify, OriginalRecipient, Xtext};
 
 /// What of the original a report repeats, in lower case. Relayed mail was allowed to leave in clear, its subject too.
 const REPEATED: [&str; 11] = [
@@ -63,28 +66,87 @@ pub struct Reporter {
 /// What a report is about.
 pub(super) struct Report<'a> {
     /// At least one.
-    pub(super) failed: &'a [FailedRecipient<'a>],
+    pub(super) recipients: &'a [&'a Reported<'a>],
     /// The next hop's name.
     pub(super) hop: &'a str,
+    /// The sender's own name for the mail.
+    pub(super) envid: Option<&'a Xtext>,
     pub(super) arrived_at: Time,
     /// Of the report: the part before the `@`.
     pub(super) message_id: &'a str,
     pub(super) now: Time,
 }
 
-/// One recipient who didn't get it.
-pub(super) struct FailedRecipient<'a> {
-    pub(super) recipient: &'a EmailAddress,
-    pub(super) failure: &'a Failure,
-    pub(super) cause: Cause,
+/// What became of one recipient.
+pub(super) struct Reported<'a> {
+    recipient: &'a EmailAddress,
+    original: Option<&'a OriginalRecipient>,
+    pub(super) failure: Failure,
+    pub(super) fate: Fate,
 }
 
-/// Why it was given up.
+impl<'a> Reported<'a> {
+    pub(super) fn new(
+        recipient: &'a EmailAddress,
+        original: Option<&'a OriginalRecipient>,
+        failure: Failure,
+        fate: Fate,
+    ) -> Self {
+        Self { recipient, original, failure, fate }
+    }
+}
+
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Cause {
+pub(super) enum Fate {
     Refused,
     /// It was tried until the mail's lifetime was over.
     Expired,
+    /// It is tried until then.
+    Delayed {
+        until: Time,
+    },
+    /// Handed to a server that doesn't report.
+    Relayed,
+}
+
+/// What a report says; each says one thing.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Action {
+    Failed,
+    Delayed,
+    Relayed,
+}
+
+impl Fate {
+    pub(super) fn action(self) -> Action {
+        match self {
+            Self::Refused | Self::Expired => Action::Failed,
+            Self::Delayed { .. } => Action::Delayed,
+            Self::Relayed => Action::Relayed,
+        }
+    }
+}
+
+impl Action {
+    pub(super) const ALL: [Self; 3] = [Self::Failed, Self::Delayed, Self::Relayed];
+
+    /// Whether a sender wants to hear of it. Who asked for nothing is told of failures and warned of delays.
+    pub(super) fn is_asked(self, notify: Option<Notify>) -> bool {
+        match self {
+            Self::Failed => notify.is_none_or(|notify| notify.failure),
+            Self::Delayed => notify.is_none_or(|notify| notify.delay),
+            Self::Relayed => notify.is_some_and(|notify| notify.success),
+        }
+    }
+
+    /// As in the field, and in the names of the texts.
+    fn as_str(self) -> &'static str {
+        match self {
+            Self::Failed => "failed",
+            Self::Delayed => "delayed",
+            Self::Relayed => "relayed",
+        }
+    }
 }
 
 impl Reporter {
@@ -110,67 +172,70 @@ impl Reporter {
         &self.postmaster
     }
 
-    /// To the sender of a relayed mail.
-    pub(super) fn bounce(
+    /// To the sender of a mail that was passed on.
+    pub(super) fn to_sender(
         &self,
         report: &Report<'_>,
+        action: Action,
         to: &EmailAddress,
         original: Option<&[u8]>,
     ) -> Result<Vec<u8>, ReportError> {
-        let mut text = format!(
-            "{}\r\n\r\n",
-            self.texts.with(
-                "mail-report-failed-opening",
-                &[("date", &self.texts.date(report.arrived_at)), ("organisation", &self.organisation)]
-            )
-        );
-        for failed in report.failed {
-            let key = match failed.cause {
-                Cause::Refused => "mail-report-failed-refused",
-                Cause::Expired => "mail-report-failed-expired",
+        let said = action.as_str();
+        let date = self.texts.date(report.arrived_at);
+        let opening = [("date", date.as_str()), ("organisation", &self.organisation)];
+        let mut text = format!("{}\r\n\r\n", self.texts.with(&format!("mail-report-{said}-opening"), &opening));
+        for told in report.recipients {
+            let reply = match told.fate {
+                Fate::Refused => self.texts.get("mail-report-failed-refused"),
+                Fate::Expired => self.texts.get("mail-report-failed-expired"),
+                Fate::Delayed { until } => {
+                    self.texts.with("mail-report-delayed-until", &[("date", &self.texts.date(until))])
+                }
+                Fate::Relayed => self.texts.get("mail-report-relayed-reply"),
             };
-            text.push_str(&format!(
-                "  {}\r\n  {}\r\n  {}\r\n\r\n",
-                failed.recipient,
-                self.texts.get(key),
-                failed.failure.text
-            ));
+            text.push_str(&format!("  {}\r\n  {reply}\r\n  {}\r\n\r\n", told.recipient, told.failure.text));
         }
-        text.push_str(&self.texts.get("mail-report-failed-closing"));
+        text.push_str(&self.texts.get(&format!("mail-report-{said}-closing")));
         text.push_str("\r\n");
-        let status = self.delivery_status(report, "failed")?;
-        let mut parts = vec![plain(text), status];
+        let mut parts = vec![plain(text), self.delivery_status(report, action)?];
         if let Some(fields) = original.map(repeated_fields).filter(|fields| !fields.is_empty()) {
             parts.push(seven_bit("text/rfc822-headers", fields)?);
         }
-        self.compose(report, to, &self.texts.get("mail-report-failed-subject"), parts)
+        self.compose(report, to, &self.texts.get(&format!("mail-report-{said}-subject")), parts)
     }
 
     /// To the postmaster: a reader's answer can't be delivered, and waits for him. Nothing of the answer is repeated.
     pub(super) fn held_answer(&self, report: &Report<'_>, origin: QueueId) -> Result<Vec<u8>, ReportError> {
         let mut text = format!("{}\r\n\r\n", self.texts.get("mail-report-held-opening"));
-        for failed in report.failed {
+        for failed in report.recipients {
             text.push_str(&format!("  {}\r\n  {}\r\n\r\n", failed.recipient, failed.failure.text));
         }
         let origin = origin.to_string();
         text.push_str(&self.texts.with("mail-report-held-closing", &[("id", &origin)]));
         text.push_str("\r\n");
-        let parts = vec![plain(text), self.delivery_status(report, "delayed")?];
+        let parts = vec![plain(text), self.delivery_status(report, Action::Delayed)?];
         self.compose(report, &self.postmaster, &self.texts.get("mail-report-held-subject"), parts)
     }
 
     // RFC 3464 2.2 and 2.3
-    fn delivery_status(&self, report: &Report<'_>, action: &str) -> Result<SinglePart, ReportError> {
-        let mut text =
-            format!("Reporting-MTA: dns; {}\r\nArrival-Date: {}\r\n", self.hostname, date(report.arrived_at));
-        for FailedRecipient { recipient, failure, cause } in report.failed {
-            let status = match cause {
-                Cause::Refused => &failure.status,
-                Cause::Expired => "4.4.7",
+    fn delivery_status(&self, report: &Report<'_>, action: Action) -> Result<SinglePart, ReportError> {
+        let mut text = String::new();
+        if let Some(envid) = report.envid {
+            text.push_str(&format!("Original-Envelope-Id: {}\r\n", envid.text()));
+        }
+        text.push_str(&format!("Reporting-MTA: dns; {}\r\n", self.hostname));
+        text.push_str(&format!("Arrival-Date: {}\r\n", date(report.arrived_at)));
+        for Reported { recipient, original, failure, fate } in report.recipients {
+            let status = match fate {
+                Fate::Expired => "4.4.7",
+                Fate::Refused | Fate::Delayed { .. } | Fate::Relayed => &failure.status,
             };
-            text.push_str(&format!(
-                "\r\nFinal-Recipient: rfc822; {recipient}\r\nAction: {action}\r\nStatus: {status}\r\n"
-            ));
+            text.push_str("\r\n");
+            if let Some(original) = original {
+                text.push_str(&format!("Original-Recipient: {}\r\n", shown_original(original)));
+            }
+            text.push_str(&format!("Final-Recipient: {}\r\n", shown_recipient(recipient)));
+            text.push_str(&format!("Action: {}\r\nStatus: {status}\r\n", action.as_str()));
             match failure.said_by {
                 Speaker::NextHop => text.push_str(&format!(
                     "Remote-MTA: dns; {}\r\nDiagnostic-Code: smtp; {}\r\n",
@@ -179,6 +244,9 @@ impl Reporter {
                 Speaker::Us => text.push_str(&format!("Diagnostic-Code: X-Sealpost; {}\r\n", failure.text)),
             }
             text.push_str(&format!("Last-Attempt-Date: {}\r\n", date(report.now)));
+            if let Fate::Delayed { until } = fate {
+                text.push_str(&format!("Will-Retry-Until: {}\r\n", date(*until)));
+            }
         }
         seven_bit("message/delivery-status", text)
     }
@@ -208,6 +276,27 @@ impl Reporter {
         }
         Ok(message.formatted())
     }
+}
+
+/// As the sender wrote it; what isn't ASCII stays encoded.
+fn shown_original(original: &OriginalRecipient) -> String {
+    if original.address().is_ascii() {
+        format!("{};{}", original.address_type(), original.address())
+    } else {
+        original.to_string()
+    }
+}
+
+fn shown_recipient(recipient: &EmailAddress) -> String {
+    let recipient = recipient.to_string();
+    if recipient.is_ascii() {
+        return format!("rfc822; {recipient}");
+    }
+    let encoded = recipient.chars().map(|c| match c {
+        c if c.is_ascii() => c.to_string(),
+        c => format!("\\x{{{:X}}}", u32::from(c)),
+    });
+    format!("utf-8; {}", encoded.collect::<String>())
 }
 
 fn plain(text: String) -> SinglePart {
@@ -275,6 +364,63 @@ mod tests {
         Reporter::new("gw.klinik.example", postmaster, "Klinikum M\u{fc}nchen", language).unwrap()
     }
 
+    fn report<'a>(told: &'a [&'a Reported<'a>]) -> Report<'a> {
+        Report { recipients: told, hop: "mx", envid: None, arrived_at: 0, message_id: "id", now: 86_400 }
+    }
+
+    #[test]
+    fn delays_and_what_was_asked() {
+        let to = "a@x.example".parse().unwrap();
+        let sender = "anna@klinik.example".parse().unwrap();
+        let original = OriginalRecipient::parse("rfc822;b+2Bc+20+3Cd@x.example").unwrap();
+        let foreign = OriginalRecipient::parse("utf-8;\\x{E4}@x.example").unwrap();
+        let envid = Xtext::envid("A+2B+20Subject:+20x").unwrap();
+        for language in Language::ALL {
+            let late = failure("450 busy", Speaker::NextHop);
+            let late = Reported::new(&to, Some(&original), late, Fate::Delayed { until: 2 * 86_400 });
+            let done = Reported::new(&to, Some(&foreign), failure("250 ok", Speaker::NextHop), Fate::Relayed);
+            let (late, done) = ([&late], [&done]);
+            for (action, told, lines) in [
+                (
+                    Action::Delayed,
+                    &late,
+                    "Original-Recipient: rfc822;b+c <d@x.example\r\nFinal-Recipient: rfc822; a@x.example\r\n\
+                     Action: delayed\r\nStatus: 5.1.1\r\nRemote-MTA: dns; mx\r\nDiagnostic-Code: smtp; 450 busy\r\n\
+                     Last-Attempt-Date: Fri, 02 Jan 1970 00:00:00 +0000\r\n\
+                     Will-Retry-Until: Sat, 03 Jan 1970 00:00:00 +0000\r\n",
+                ),
+                (
+                    Action::Relayed,
+                    &done,
+                    "Original-Recipient: utf-8;\\x{E4}@x.example\r\nFinal-Recipient: rfc822; a@x.example\r\nAction: relayed\r\n",
+                ),
+            ] {
+                let report = Report { envid: Some(&envid), ..report(told) };
+                let bytes = reporter(language).to_sender(&report, action, &sender, Some(ORIGINAL.as_bytes())).unwrap();
+                let text = String::from_utf8(bytes).unwrap();
+                assert!(text.contains(lines), "{lines} in {text}");
+                assert!(text.contains("\r\n\r\nOriginal-Envelope-Id: A+ Subject: x\r\nReporting-MTA: "), "{text}");
+                assert!(text.is_ascii() && !text.contains("mail-report") && !text.contains("secret"), "{text}");
+                assert_eq!(text.matches("\r\nAuto-Submitted: auto-replied\r\n").count(), 1);
+            }
+        }
+    }
+
+    #[test]
+    fn who_is_told_what() {
+        for (asked, told) in [
+            (None, [true, true, false]),
+            (Some("NEVER"), [false, false, false]),
+            (Some("SUCCESS"), [false, false, true]),
+            (Some("FAILURE"), [true, false, false]),
+            (Some("DELAY"), [false, true, false]),
+            (Some("SUCCESS,FAILURE,DELAY"), [true, true, true]),
+        ] {
+            let notify = asked.map(|asked| Notify::parse(asked).unwrap());
+            assert_eq!(Action::ALL.map(|action| action.is_asked(notify)), told, "{asked:?}");
+        }
+    }
+
     #[test]
     fn fields() {
         assert_eq!(
@@ -295,10 +441,11 @@ mod tests {
     fn long_replies_and_long_fields_make_no_composer_panic() {
         let one = "a@x.example".parse().unwrap();
         let said = failure(&"550 5.1.1 unknown ".repeat(22), Speaker::NextHop);
-        let failed = [FailedRecipient { recipient: &one, failure: &said, cause: Cause::Refused }];
-        let report = Report { failed: &failed, hop: "mx", arrived_at: 0, message_id: "id", now: 1 };
+        let told = Reported::new(&one, None, said.clone(), Fate::Refused);
+        let told = [&told];
         let original = format!("Subject: {}\r\n\r\n", "x".repeat(900));
-        let bytes = reporter(Language::En).bounce(&report, &one, Some(original.as_bytes())).unwrap();
+        let report = report(&told);
+        let bytes = reporter(Language::En).to_sender(&report, Action::Failed, &one, Some(original.as_bytes())).unwrap();
         let text = String::from_utf8(bytes).unwrap();
         assert!(text.contains(&format!("Diagnostic-Code: smtp; {}\r\n", said.text)));
         assert!(text.contains(original.get(..900).unwrap()));
@@ -309,13 +456,12 @@ mod tests {
         for language in Language::ALL {
             let (one, two) = ("a@x.example".parse().unwrap(), "\"b c\"@x.example".parse().unwrap());
             let (said, ours) = (failure("550 5.1.1 unknown", Speaker::NextHop), failure("The next hop", Speaker::Us));
-            let failed = [
-                FailedRecipient { recipient: &one, failure: &said, cause: Cause::Refused },
-                FailedRecipient { recipient: &two, failure: &ours, cause: Cause::Expired },
-            ];
-            let report = Report { failed: &failed, hop: "mx", arrived_at: 0, message_id: "id", now: 86_400 };
+            let told =
+                [&Reported::new(&one, None, said, Fate::Refused), &Reported::new(&two, None, ours, Fate::Expired)];
+            let report = report(&told);
             let sender = "\"an na\"@klinik.example".parse().unwrap();
-            let bytes = reporter(language).bounce(&report, &sender, Some(ORIGINAL.as_bytes())).unwrap();
+            let reporter = reporter(language);
+            let bytes = reporter.to_sender(&report, Action::Failed, &sender, Some(ORIGINAL.as_bytes())).unwrap();
             let text = String::from_utf8(bytes.clone()).unwrap();
             assert!(text.is_ascii() && !text.contains("secret") && !text.contains("[mail-"), "{text}");
             assert!(!text.replace("\r\n", "").contains(['\r', '\n']), "{text}");
@@ -348,8 +494,8 @@ mod tests {
     #[test]
     fn the_postmaster_learns_nothing_of_a_held_answer() {
         let (to, said) = ("anna@klinik.example".parse().unwrap(), failure("550 full", Speaker::NextHop));
-        let failed = [FailedRecipient { recipient: &to, failure: &said, cause: Cause::Refused }];
-        let report = Report { failed: &failed, hop: "mx", arrived_at: 0, message_id: "id", now: 86_400 };
+        let told = [&Reported::new(&to, None, said, Fate::Refused)];
+        let report = report(&told);
         let id = QueueId::from_bytes([7; 16]);
         let bytes = reporter(Language::En).held_answer(&report, id).unwrap();
         let text = String::from_utf8(bytes.clone()).unwrap();

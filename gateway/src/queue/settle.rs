@@ -1,23 +1,28 @@
 //! The end of a claim: what each recipient's outcome makes of its row, in one transaction.
 //!
 //! Delivered rows go. "Not now" waits. "Never", and "not now" past the lifetime, end as their [`Kind`] says: reports about
-//! them are rows of the same transaction, so that none is lost and none is sent twice.
+//! them are rows of the same transaction, so that none is lost and none is sent twice. So are the warning that it takes
+//! longer and the word that a next hop without DSN has it, where the sender wants these.
+//!
+//! Standards: RFC 3461 4.1, 5.2.2, 5.2.3.
+
+use std::time::Duration;
 
 use sealpost_vault::id::{Token, random};
-use sealpost_vault::{StoreError, Time};
+use sealpost_vault::{EmailAddress, StoreError, Time};
 use sqlx::{Any, Transaction};
 
-use super::claim::{Claim, ClaimedRow};
-use super::report::{Cause, FailedRecipient, Report, Reporter};
+use super::claim::{Claim, ClaimedRow, Warning};
+use super::report::{Action, Fate, Report, ReportError, Reported, Reporter};
 use super::{Kind, LIFETIME, Mail, Queue, Route, Undeliverable, backoff, later};
 use crate::audit::{self, Event, FailureCause};
-use crate::deliver::{Failure, Outcome};
-use crate::envelope::ReversePath;
+use crate::deliver::{Failure, Outcome, Speaker, Taken};
+use crate::envelope::{Notify, ReversePath};
 
 /// What becomes of a row.
 enum End<'a> {
     Deliver(&'a str),
-    Wait { until: Time, reply: &'a str },
+    Wait { until: Time, reply: &'a str, warning: Warning },
     Fail(&'a Failure),
 }
 
@@ -27,6 +32,9 @@ pub(super) struct Aftermath<'a, U> {
     pub(super) reporter: &'a Reporter,
     /// The next hop's name, for reports.
     pub(super) hop: &'a str,
+    /// Whether it was told what the sender asked for.
+    pub(super) requests: Taken,
+    pub(super) warn_after: Option<Duration>,
     /// The mail as it was sent; `None` where it couldn't be read.
     pub(super) original: Option<&'a [u8]>,
 }
@@ -46,9 +54,12 @@ impl Queue {
         let jitter = u32::from_be_bytes([a, b, c, d]);
         let some_delivered = outcomes.iter().any(|outcome| matches!(outcome, Outcome::Delivered(_)));
 
+        let warn_at = aftermath.warn_after.map(|after| later(claim.created_at, after));
+
         let mut tx = self.store.begin().await?;
-        let mut failed = Vec::new();
+        let mut told = Vec::new();
         for (row, outcome) in claim.rows.iter().zip(outcomes) {
+            let mut warns = false;
             let end = match outcome {
                 Outcome::Delivered(reply) => End::Deliver(reply),
                 Outcome::Refused(failure) => End::Fail(failure),
@@ -59,7 +70,9 @@ impl Queue {
                     let wait = later(now, backoff(row.attempts + 1, jitter));
                     // One last attempt when the lifetime ends, not an hour after it.
                     let until = if at_once { now } else { wait.min(claim.expires_at) };
-                    End::Wait { until, reply: &failure.text }
+                    warns = row.warning == Warning::Unsent && warn_at.is_some_and(|at| now >= at);
+                    let warning = if warns { Warning::Sent } else { row.warning };
+                    End::Wait { until, reply: &failure.text, warning }
                 }
             };
             if !self.end_row(&mut tx, claim, row, &end).await? {
@@ -69,12 +82,21 @@ impl Queue {
             if let Some(event) = event(claim, row, outcome, &end) {
                 audit::record(&mut tx, event, now).await?;
             }
-            if let End::Fail(failure) = end {
-                let cause = if matches!(outcome, Outcome::Later(_)) { Cause::Expired } else { Cause::Refused };
-                failed.push(FailedRecipient { recipient: &row.recipient, failure, cause });
-            }
+            let (failure, fate) = match (end, outcome) {
+                (End::Deliver(reply), _) if aftermath.requests == Taken::Not => {
+                    let text = reply.to_owned();
+                    (Failure { status: "2.0.0".to_owned(), text, said_by: Speaker::NextHop }, Fate::Relayed)
+                }
+                (End::Fail(failure), Outcome::Later(_)) => (failure.clone(), Fate::Expired),
+                (End::Fail(failure), _) => (failure.clone(), Fate::Refused),
+                (End::Wait { .. }, Outcome::Later(failure)) if warns => {
+                    (failure.clone(), Fate::Delayed { until: claim.expires_at })
+                }
+                (End::Deliver(_) | End::Wait { .. }, _) => continue,
+            };
+            told.push((row.request.notify, Reported::new(&row.recipient, row.request.orcpt.as_ref(), failure, fate)));
         }
-        let reported = self.after_failures(&mut tx, claim, &failed, aftermath, now).await?;
+        let reported = self.report(&mut tx, claim, told, aftermath, now).await?;
         Self::delete_small_body(&mut tx, &body_id).await?;
         tx.commit().await?;
         if reported {
@@ -102,16 +124,17 @@ impl Queue {
                 tracing::info!(%queue_id, %origin, kind, %recipient, reply, "delivered");
                 delete(tx, row, claim).await?
             }
-            End::Wait { until, reply } => {
+            End::Wait { until, reply, warning } => {
                 tracing::info!(%queue_id, %origin, kind, %recipient, reply, until, "deferred");
                 sqlx::query(
-                    "update queue set attempts = attempts + 1, next_at = $1, last_reply = $2, claimed_until = 0, claim = ''
-                     where queue_id = $3 and claim = $4",
+                    "update queue set attempts = attempts + 1, next_at = $1, last_reply = $2, claimed_until = 0, claim = '',
+                     warned = $5 where queue_id = $3 and claim = $4",
                 )
                 .bind(*until)
                 .bind((*reply).to_owned())
                 .bind(queue_id.to_string())
                 .bind(&claim.token)
+                .bind(i64::from(*warning == Warning::Sent))
                 .execute(&mut **tx)
                 .await?
             }
@@ -137,41 +160,61 @@ impl Queue {
         Ok(done.rows_affected() == 1)
     }
 
-    /// Whether a report was inserted.
-    async fn after_failures<U: Undeliverable>(
+    /// Tells whoever must know. Whether a report was inserted.
+    async fn report<U: Undeliverable>(
         &self,
         tx: &mut Transaction<'static, Any>,
         claim: &Claim,
-        failed: &[FailedRecipient<'_>],
+        told: Vec<(Option<Notify>, Reported<'_>)>,
         aftermath: &Aftermath<'_, U>,
         now: Time,
     ) -> Result<bool, StoreError> {
-        if failed.is_empty() {
-            return Ok(false);
-        }
-        let report = Report {
-            failed,
-            hop: aftermath.hop,
-            arrived_at: claim.created_at,
-            message_id: &Token::random()?.to_string(),
-            now,
-        };
-        let (recipient, bytes) = match (claim.kind, claim.reverse_path.address()) {
+        match (claim.kind, claim.reverse_path.address()) {
             (Kind::Relayed | Kind::Encrypted, Some(sender)) => {
-                (sender.clone(), aftermath.reporter.bounce(&report, sender, aftermath.original))
+                let mut reported = false;
+                for action in Action::ALL {
+                    let recipients: Vec<&Reported<'_>> = told
+                        .iter()
+                        .filter(|(notify, told)| told.fate.action() == action && action.is_asked(*notify))
+                        .map(|(_, told)| told)
+                        .collect();
+                    if !recipients.is_empty() {
+                        let id = Token::random()?.to_string();
+                        let report = claim.report(&recipients, aftermath.hop, &id, now);
+                        let bytes = aftermath.reporter.to_sender(&report, action, sender, aftermath.original);
+                        reported |= self.insert_report(tx, claim, sender, bytes).await?;
+                    }
+                }
+                Ok(reported)
             }
             (Kind::Answer, _) => {
-                (aftermath.reporter.postmaster().clone(), aftermath.reporter.held_answer(&report, claim.origin))
+                let failed: Vec<&Reported<'_>> = failures(&told).collect();
+                if failed.is_empty() {
+                    return Ok(false);
+                }
+                let id = Token::random()?.to_string();
+                let report = claim.report(&failed, aftermath.hop, &id, now);
+                let bytes = aftermath.reporter.held_answer(&report, claim.origin);
+                self.insert_report(tx, claim, aftermath.reporter.postmaster(), bytes).await
             }
             (Kind::Notification, _) => {
                 let Some(pickup) = claim.pickup else { return Ok(false) };
-                for recipient in failed {
+                for recipient in failures(&told) {
                     aftermath.undeliverable.notification(pickup, tx, &recipient.failure.text).await?;
                 }
-                return Ok(false);
+                Ok(false)
             }
-            (Kind::Relayed | Kind::Encrypted, None) | (Kind::Code | Kind::Report, _) => return Ok(false),
-        };
+            (Kind::Relayed | Kind::Encrypted, None) | (Kind::Code | Kind::Report, _) => Ok(false),
+        }
+    }
+
+    async fn insert_report(
+        &self,
+        tx: &mut Transaction<'static, Any>,
+        claim: &Claim,
+        recipient: &EmailAddress,
+        bytes: Result<Vec<u8>, ReportError>,
+    ) -> Result<bool, StoreError> {
         let bytes = match bytes {
             Ok(bytes) => bytes,
             Err(error) => {
@@ -185,7 +228,7 @@ impl Queue {
             kind: Kind::Report,
             route: Route::Inside,
             reverse_path: ReversePath::Null,
-            recipients: vec![recipient],
+            recipients: vec![recipient.clone()],
             bytes,
             pickup: None,
             lifetime: LIFETIME,
@@ -195,6 +238,23 @@ impl Queue {
         self.insert(tx, placed).await?;
         Ok(true)
     }
+}
+
+impl Claim {
+    fn report<'a>(&'a self, recipients: &'a [&'a Reported<'a>], hop: &'a str, id: &'a str, now: Time) -> Report<'a> {
+        Report {
+            recipients,
+            hop,
+            envid: self.requests.envid.as_ref(),
+            arrived_at: self.created_at,
+            message_id: id,
+            now,
+        }
+    }
+}
+
+fn failures<'a, 'b>(told: &'a [(Option<Notify>, Reported<'b>)]) -> impl Iterator<Item = &'a Reported<'b>> {
+    told.iter().map(|(_, told)| told).filter(|told| told.fate.action() == Action::Failed)
 }
 
 /// What the audit says of a row's end; nothing where it waits. The next hop's words stay out of it.

@@ -1,14 +1,14 @@
 //! The queue's promises, each on SQLite and on PostgreSQL.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 
 use tokio_util::sync::CancellationToken;
 
 use super::bench::{Bench, START, address, deferred, delivered, mail, refused};
 use super::postgres::Postgres;
 use super::*;
-use crate::deliver::Outcome;
 use crate::deliver::fake::{Behaving, Scripted, nobody};
+use crate::deliver::{Hops, Outcome};
 
 const DAY: i64 = 86_400;
 
@@ -43,6 +43,9 @@ scenarios!(
     each_recipient_has_its_own_end,
     too_many_for_one_transaction_go_at_once,
     no_report_about_a_null_sender,
+    senders_are_told_what_they_asked_for,
+    success_is_told_by_whoever_knows_last,
+    domains_go_their_own_ways_and_settle_for_themselves,
     an_undeliverable_notification_is_told_in_its_transaction,
     an_answer_is_held_and_the_postmaster_told,
     each_recipients_end_is_recorded_once_and_without_the_hops_words,
@@ -171,9 +174,15 @@ async fn not_now_waits_and_the_lifetime_ends_it_with_a_report(bench: Bench) {
     let office = bench.office(bench.queue.clone(), &nobody().await, &stop);
     let mut now = START;
     let mut attempts = 0;
+    let mut warnings = Vec::new();
     let last = loop {
         office.deliver(bench.claim(Route::Outside).await.expect("due")).await;
         attempts += 1;
+        if now < START + 5 * DAY
+            && let Some(text) = bench.report().await
+        {
+            warnings.push((now, text));
+        }
         let rows = bench.queue.list().await.unwrap();
         assert_eq!(rows.len(), 1);
         if rows[0].kind == Kind::Report {
@@ -188,6 +197,11 @@ async fn not_now_waits_and_the_lifetime_ends_it_with_a_report(bench: Bench) {
     };
     assert_eq!(now, START + 5 * DAY);
     assert!((100..200).contains(&attempts), "{attempts}");
+    let [(warned_at, warning)] = warnings.as_slice() else { panic!("one warning: {warnings:?}") };
+    assert!((4 * 3_600..=4 * 3_600 + 4_000).contains(&(warned_at - START)), "{warned_at}");
+    for part in ["Action: delayed\r\nStatus: 4.4.1\r\n", "\r\nWill-Retry-Until: ", "Auto-Submitted: auto-replied"] {
+        assert!(warning.contains(part), "{warning}");
+    }
     assert_eq!((last[0].route, last[0].recipient.clone()), (Route::Inside, address("anna@klinik.example")));
     assert_eq!(last[0].reverse_path, "");
     let report = bench.claim(Route::Inside).await.unwrap();
@@ -244,6 +258,113 @@ async fn no_report_about_a_null_sender(bench: Bench) {
     assert_eq!(claim.reverse_path, ReversePath::Null);
     bench.settle(&claim, &[refused("no")]).await.unwrap();
     assert_eq!((bench.rows().await, bench.bodies().await), (0, 0));
+}
+
+async fn senders_are_told_what_they_asked_for(bench: Bench) {
+    let late = START + 5 * 3_600;
+    for (notify, now, outcome, expected) in [
+        ("", START, refused("no"), "failed"),
+        ("NEVER", START, refused("no"), ""),
+        ("SUCCESS", START, refused("no"), ""),
+        ("DELAY", START, refused("no"), ""),
+        ("FAILURE", START, refused("no"), "failed"),
+        ("", late, deferred("4.4.1"), "delayed"),
+        ("", START + 60, deferred("4.4.1"), ""),
+        ("NEVER", late, deferred("4.4.1"), ""),
+        ("FAILURE", late, deferred("4.4.1"), ""),
+        ("DELAY", late, deferred("4.4.1"), "delayed"),
+        ("NEVER", START + 6 * DAY, deferred("4.4.1"), ""),
+        ("", START + 6 * DAY, deferred("4.4.1"), "failed"),
+        ("", START, delivered(), ""),
+        ("NEVER", START, delivered(), ""),
+        ("FAILURE,DELAY", START, delivered(), ""),
+        ("SUCCESS", START, delivered(), "relayed"),
+    ] {
+        bench.clock.set(START);
+        bench.insert_asking(mail(Kind::Relayed, &["a@x.example"]), &[("a@x.example", notify)]).await;
+        bench.clock.set(now);
+        let claim = bench.claim(Route::Outside).await.unwrap();
+        bench.settle(&claim, std::slice::from_ref(&outcome)).await.unwrap();
+        let told = bench.report().await.unwrap_or_default();
+        let action =
+            told.split_once("Action: ").and_then(|(_, rest)| rest.split_once("\r\n")).map_or("", |(word, _)| word);
+        assert_eq!(action, expected, "{notify} {outcome:?}: {told}");
+        if !told.is_empty() {
+            assert!(told.contains("Original-Envelope-Id: QQ+1\r\n"), "{told}");
+        }
+        bench.queue.delete(Selection::All).await.unwrap();
+    }
+    // One report of each kind, whoever else is in the mail; and nobody is warned of mail of our own.
+    bench.clock.set(START);
+    let to = ["a@x.example", "b@x.example", "c@x.example"];
+    bench.insert_asking(mail(Kind::Encrypted, &to), &[("b@x.example", "NEVER")]).await;
+    bench.insert_asking(mail(Kind::Code, &["d@x.example"]), &[("d@x.example", "SUCCESS,DELAY")]).await;
+    bench.clock.set(late);
+    while let Some(claim) = bench.claim(Route::Outside).await {
+        bench.settle(&claim, &vec![deferred("4.4.1"); claim.rows.len()]).await.unwrap();
+    }
+    let text = bench.report().await.unwrap();
+    assert!(text.contains("a@x.example") && text.contains("c@x.example") && !text.contains("b@x"), "{text}");
+    assert!(bench.report().await.is_none());
+}
+
+async fn success_is_told_by_whoever_knows_last(bench: Bench) {
+    for (offers, asked, reports) in
+        [("PIPELINING", "", 1), ("DSN", " NOTIFY=SUCCESS,DELAY ORCPT=rfc822;A+2B@x.example", 0)]
+    {
+        let hop = Behaving::offering(offers).await;
+        let office = bench.office(bench.queue.clone(), &hop.hop, &CancellationToken::new());
+        let asking = [("a@x.example", "SUCCESS,DELAY"), ("b@x.example", "")];
+        bench.insert_asking(mail(Kind::Relayed, &["a@x.example", "b@x.example"]), &asking).await;
+        office.deliver(bench.claim(Route::Outside).await.unwrap()).await;
+        let taken = &hop.taken()[0];
+        let envelope = if asked.is_empty() { "" } else { " RET=HDRS ENVID=QQ+2B1" };
+        let commands: BTreeSet<&str> = taken.commands.iter().map(|command| command.trim_end()).collect();
+        let expected = [
+            format!("MAIL FROM:<anna@klinik.example>{envelope}"),
+            format!("RCPT TO:<a@x.example>{asked}"),
+            "RCPT TO:<b@x.example>".to_owned(),
+        ];
+        assert_eq!(commands, expected.iter().map(String::as_str).collect(), "{offers}");
+        assert_eq!(bench.rows().await, reports, "{offers}");
+        if reports > 0 {
+            let text = bench.report().await.unwrap();
+            let told = "Original-Recipient: rfc822;A+@x.example\r\nFinal-Recipient: rfc822; a@x.example\r\nAction: relayed\r\nStatus: 2.0.0\r\n";
+            assert!(text.contains(told) && !text.contains("b@x"), "{text}");
+        }
+        bench.queue.delete(Selection::All).await.unwrap();
+    }
+}
+
+async fn domains_go_their_own_ways_and_settle_for_themselves(bench: Bench) {
+    let (usual, partner) = (Behaving::accepting().await, Scripted::new(&["< 220 hop\n> EHLO\nend"]).await);
+    let stop = CancellationToken::new();
+    let hops = Hops {
+        inside: usual.hop.clone().into(),
+        outside: usual.hop.clone().into(),
+        domains: HashMap::from([("partner.example".to_owned(), partner.hop.clone().into())]),
+        hostname: "gw.klinik.example".to_owned(),
+    };
+    let office = bench.office_to(bench.queue.clone(), hops, &stop);
+    let to = ["a@x.example", "b@partner.example", "c@x.example", "d@sub.partner.example"];
+    bench.insert(mail(Kind::Relayed, &to)).await;
+    let claim = bench.claim(Route::Outside).await.unwrap();
+    let delivery = tokio::spawn(async move { office.deliver(claim).await });
+    // The partner's host says nothing; the others' ends are written down all the same.
+    while bench.rows().await > 1 {
+        tokio::time::sleep(Duration::from_millis(10)).await;
+    }
+    let rows = bench.queue.list().await.unwrap();
+    assert_eq!((rows[0].recipient.clone(), rows[0].attempts), (address("b@partner.example"), 0));
+    assert!(rows[0].claimed_until > START);
+    let mut taken = usual.taken()[0].to.clone();
+    taken.sort_unstable();
+    assert_eq!(taken, ["a@x.example", "c@x.example", "d@sub.partner.example"]);
+    stop.cancel();
+    delivery.await.unwrap();
+    let claim = bench.claim(Route::Outside).await.expect("given back");
+    assert_eq!((claim.rows.len(), claim.rows[0].attempts), (1, 0));
+    partner.finished().await;
 }
 
 async fn an_undeliverable_notification_is_told_in_its_transaction(bench: Bench) {

@@ -13,11 +13,13 @@ use tokio::time::{Instant, MissedTickBehavior, interval_at, sleep, timeout};
 use tokio_util::sync::CancellationToken;
 use tracing::Instrument;
 
-use super::claim::{Claim, RENEWAL};
+use super::claim::{Claim, ClaimedRow, RENEWAL};
 use super::report::Reporter;
 use super::settle::Aftermath;
 use super::{Queue, Route, Undeliverable};
-use crate::deliver::{Client, Connection, Failure, Handover, Hops, NextHop, Outcome, Timeouts, Transmission, Trust};
+use crate::deliver::{
+    Client, Delivery, Destination, Failure, Hops, Limits, Outcome, Pool, Taken, Timeouts, Transmission, Trust,
+};
 
 /// Deliveries at a time, on each route.
 const WORKERS: usize = 20;
@@ -30,13 +32,19 @@ const GRACE: Duration = Duration::from_secs(10);
 const SETTLE_TRIES: u32 = 60;
 const SETTLE_PAUSE: Duration = Duration::from_secs(1);
 
-impl Hops {
-    /// The next hop of a route.
-    pub fn of(&self, route: Route) -> &NextHop {
-        match route {
-            Route::Inside => &self.inside,
-            Route::Outside => &self.outside,
-        }
+/// How the queue delivers.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Manner {
+    pub timeouts: Timeouts,
+    pub limits: Limits,
+    /// After so long the sender is told that it takes longer; `None`: never.
+    pub warn_after: Option<Duration>,
+}
+
+impl Default for Manner {
+    fn default() -> Self {
+        let warn_after = Some(Duration::from_secs(4 * 60 * 60));
+        Self { timeouts: Timeouts::default(), limits: Limits::default(), warn_after }
     }
 }
 
@@ -44,6 +52,7 @@ impl Hops {
 pub async fn run<U: Undeliverable>(
     queue: Queue,
     hops: Arc<Hops>,
+    manner: Manner,
     undeliverable: Arc<U>,
     reporter: Reporter,
     stop: CancellationToken,
@@ -55,19 +64,28 @@ pub async fn run<U: Undeliverable>(
             return stop.cancelled().await;
         }
     };
-    let client = Client::new(&hops.hostname, trust, Timeouts::default());
+    let pool = Pool::new(Client::new(&hops.hostname, trust, manner.timeouts), manner.limits);
     let unsettled = watch::Sender::new(0);
-    let office = Arc::new(Office { queue, hops, undeliverable, reporter, client, stop, grace: GRACE, unsettled });
-    tokio::join!(office.clone().work(Route::Inside), office.clone().work(Route::Outside), office.keep_tidy());
+    let warn_after = manner.warn_after;
+    let office =
+        Arc::new(Office { queue, hops, warn_after, undeliverable, reporter, pool, stop, grace: GRACE, unsettled });
+    tokio::join!(
+        office.clone().work(Route::Inside),
+        office.clone().work(Route::Outside),
+        office.keep_tidy(),
+        office.pool.keep_tidy(&office.stop)
+    );
+    office.pool.close().await;
 }
 
 /// What all workers share.
 pub(super) struct Office<U> {
     pub(super) queue: Queue,
     pub(super) hops: Arc<Hops>,
+    pub(super) warn_after: Option<Duration>,
     pub(super) undeliverable: Arc<U>,
     pub(super) reporter: Reporter,
-    pub(super) client: Client,
+    pub(super) pool: Pool,
     pub(super) stop: CancellationToken,
     /// What a delivery on its way gets when we are told to stop.
     pub(super) grace: Duration,
@@ -126,19 +144,40 @@ impl<U: Undeliverable> Office<U> {
 
     /// One claim, from its body to its end.
     pub(super) async fn deliver(&self, claim: Claim) {
-        let hop = self.hops.of(claim.route);
         let body = self.queue.body(claim.body_id).await;
-        let handover = match &body {
-            Ok(bytes) => self.hand_over(hop, &claim, bytes).await,
+        let route = claim.route;
+        let mut ways: Vec<(&Destination, Vec<ClaimedRow>)> = Vec::new();
+        let (claim, rows) = claim.without_rows();
+        for row in rows {
+            let way = self.hops.of(route, row.recipient.domain());
+            match ways.iter_mut().find(|(known, _)| std::ptr::eq(*known, way)) {
+                Some((_, rows)) => rows.push(row),
+                None => ways.push((way, vec![row])),
+            }
+        }
+        let (ways, rows): (Vec<&Destination>, Vec<Vec<ClaimedRow>>) = ways.into_iter().unzip();
+        match self.queue.split(claim, rows).await {
+            // Each settles for itself: a host that hangs must not keep another's verdicts from being written down.
+            Ok(claims) => {
+                let all = ways.into_iter().zip(claims).map(|(to, claim)| self.deliver_to(to, claim, &body));
+                futures::future::join_all(all).await;
+            }
+            Err(error) => tracing::warn!(%error, "a claim could not be divided; its lease ends it"),
+        }
+    }
+
+    async fn deliver_to(&self, to: &Destination, claim: Claim, body: &Result<Vec<u8>, StoreError>) {
+        let delivery = match body {
+            Ok(bytes) => self.hand_over(to, &claim, bytes).await,
             // The store may be away for a moment: nothing to refuse a mail for.
             Err(error) => {
                 tracing::error!(%error, "the body can't be read");
                 let failure = Failure::ours("4.3.0", "The message can't be read from the queue now");
                 let outcomes = claim.rows.iter().map(|_| Outcome::Later(failure.clone())).collect();
-                Some(Handover { outcomes, connection: None })
+                Some(Delivery { outcomes, host: String::new(), requests: Taken::Not })
             }
         };
-        let Some(handover) = handover else {
+        let Some(delivery) = delivery else {
             if let Err(error) = self.queue.give_back(claim).await {
                 tracing::warn!(%error, "a claim could not be given back; its lease ends it");
             }
@@ -147,20 +186,20 @@ impl<U: Undeliverable> Office<U> {
         let aftermath = Aftermath {
             undeliverable: self.undeliverable.as_ref(),
             reporter: &self.reporter,
-            hop: &hop.host,
+            hop: &delivery.host,
+            requests: delivery.requests,
+            warn_after: self.warn_after,
             original: body.as_deref().ok(),
         };
-        self.settle(&claim, &handover.outcomes, &aftermath).await;
-        if let Some(connection) = handover.connection {
-            Connection::quit(connection).await;
-        }
+        self.settle(&claim, &delivery.outcomes, &aftermath).await;
     }
 
     /// Hands over while the lease is kept. `None`: the claim was lost, or we stop before it ended.
-    async fn hand_over(&self, hop: &NextHop, claim: &Claim, bytes: &[u8]) -> Option<Handover> {
+    async fn hand_over(&self, to: &Destination, claim: &Claim, bytes: &[u8]) -> Option<Delivery> {
         let recipients: Vec<EmailAddress> = claim.rows.iter().map(|row| row.recipient.clone()).collect();
+        let requests = claim.requests();
         let mail = Transmission { reverse_path: &claim.reverse_path, recipients: &recipients, bytes };
-        let delivery = self.client.deliver(hop, mail);
+        let delivery = self.pool.deliver(to, mail, &requests);
         tokio::pin!(delivery);
         let mut renewal = interval_at(Instant::now() + RENEWAL, RENEWAL);
         renewal.set_missed_tick_behavior(MissedTickBehavior::Delay);
@@ -171,7 +210,7 @@ impl<U: Undeliverable> Office<U> {
         tokio::pin!(patience_is_over);
         loop {
             tokio::select! {
-                handover = &mut delivery => return Some(handover),
+                delivery = &mut delivery => return Some(delivery),
                 () = &mut patience_is_over => return None,
                 _ = renewal.tick() => match self.queue.renew(claim).await {
                     Ok(()) => {}

@@ -48,7 +48,11 @@ pub(crate) struct Letters {
 }
 
 impl Letters {
-    pub(crate) async fn record(self, transaction: &mut Transaction<'static, Any>, now: Time) -> Result<(), StoreError> {
+    pub(crate) async fn record(
+        &self,
+        transaction: &mut Transaction<'static, Any>,
+        now: Time,
+    ) -> Result<(), StoreError> {
         let mut ids: Vec<ConversationId> = Vec::new();
         for conversation in &self.conversations {
             conversations::begin(transaction, conversation, now).await?;

@@ -1,6 +1,6 @@
 # Two commands: `make run` shows the main job, `make test` runs every test. Both install what they need, or name it.
 
-.PHONY: run test lint web
+.PHONY: run test test-long bench lint web
 
 # Browser code, built. npm's own lock file decides when its packages are out of date.
 packages := portal/web/node_modules/.package-lock.json
@@ -19,6 +19,17 @@ test:
 	@$(MAKE) -s web
 	cd portal/web && npm test
 	cargo test --workspace --no-fail-fast $(runner)
+
+# As test, with fifty kills instead of ten.
+test-long: export SEALPOST_KILLS = 50
+test-long: test
+
+# Beside Postfix, on this machine: BENCHMARKS.md says what is measured. Needs root, as the tests do.
+bench:
+	@deploy/install-debian test
+	@$(MAKE) -s web
+	cargo build --release --package sealpost --package sealpost-bench
+	$(root) target/release/sealpost-bench target/release/sealpost $(BENCH)
 
 lint: web
 	cargo fmt --all --check

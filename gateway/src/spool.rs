@@ -12,6 +12,7 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 use sqlx::{Any, Transaction};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
 use sealpost_vault::blobs::{BlobStore, Placed};
 use sealpost_vault::clock::{Clock, Time};
@@ -33,6 +34,9 @@ const ORPHANED: Time = 3_600;
 const CLAIMED_AT_ONCE: i64 = 32;
 /// Larger ones are sealed and opened off the async threads, in bytes.
 const QUICK: usize = 64 * 1024;
+/// Of messages that are being worked on, in mebibytes: what is larger than this, together, waits for its turn. Encrypting
+/// or sealing one takes several times its size.
+const IN_HAND: u32 = 64;
 /// First and longest wait after a failed attempt.
 const RETRY: (Time, Time) = (30, 1_800);
 
@@ -82,6 +86,7 @@ pub struct Claimed {
     pub attempts: i64,
     claim: String,
     blob_key: String,
+    _room: Option<OwnedSemaphorePermit>,
 }
 
 /// A message as an administrator sees it.
@@ -106,6 +111,7 @@ pub struct Spool {
     adrift: Arc<Mutex<Vec<Adrift>>>,
     /// Claimed, and not yet in a worker's hands.
     at_hand: Arc<tokio::sync::Mutex<VecDeque<Row>>>,
+    room: Arc<Semaphore>,
 }
 
 /// Whose claim is to be ended.
@@ -120,6 +126,7 @@ enum Adrift {
 /// A claimed row as it is stored.
 struct Row {
     queue_id: QueueId,
+    size: i64,
     attempts: i64,
     blob_key: String,
     sealed: Vec<u8>,
@@ -129,7 +136,8 @@ struct Row {
 
 impl Spool {
     pub fn new(store: Db, blobs: BlobStore, keyring: Arc<Keyring>, clock: Clock) -> Self {
-        Self { store, blobs, keyring, clock, adrift: Arc::default(), at_hand: Arc::default() }
+        let room = Arc::new(Semaphore::new(usize::try_from(IN_HAND).unwrap_or(1)));
+        Self { store, blobs, keyring, clock, adrift: Arc::default(), at_hand: Arc::default(), room }
     }
 
     /// Puts a message on stable storage. When this returns `Ok`, it is ours.
@@ -186,11 +194,11 @@ impl Spool {
     /// The next message that is due, claimed for this worker.
     pub async fn claim(&self) -> Result<Option<Claimed>, StoreError> {
         self.give_back().await?;
-        let Some(Row { queue_id, attempts, blob_key, sealed, claim, .. }) = self.next_row().await? else {
-            return Ok(None);
-        };
+        let Some(row) = self.next_row().await? else { return Ok(None) };
+        let room = self.room_for(&row).await;
+        let Row { queue_id, attempts, blob_key, sealed, claim, .. } = row;
         match self.open(queue_id, &blob_key, sealed).await {
-            Ok(judged) => Ok(Some(Claimed { judged, attempts, claim, blob_key })),
+            Ok(judged) => Ok(Some(Claimed { judged, attempts, claim, blob_key, _room: room })),
             Err(error) => {
                 // Stays in the spool for an administrator; it must not be lost and can't be opened.
                 self.put_off(queue_id, &claim, attempts, "can't be opened with this spool key").await?;
@@ -211,6 +219,15 @@ impl Spool {
             *at_hand = claim.rows.into_inner().unwrap_or_else(PoisonError::into_inner);
         }
         Ok(at_hand.pop_front())
+    }
+
+    /// Small messages never wait. Large ones may, for less long than the lease lasts by far.
+    async fn room_for(&self, row: &Row) -> Option<OwnedSemaphorePermit> {
+        if row.blob_key.is_empty() {
+            return None;
+        }
+        let mebibytes = u32::try_from(row.size / (1024 * 1024)).unwrap_or(IN_HAND).saturating_add(1);
+        Arc::clone(&self.room).acquire_many_owned(mebibytes.min(IN_HAND)).await.ok()
     }
 
     /// Before a stop: what no worker has taken is as due as before.
@@ -434,11 +451,11 @@ impl Write for Claim {
     fn write<'t>(&'t self, transaction: &'t mut Transaction<'static, Any>) -> Written<'t> {
         Box::pin(async move {
             let claimed_until = self.now.saturating_add(LEASE);
-            let found: Vec<(String, i64, String, Vec<u8>)> = sqlx::query_as(
+            let found: Vec<(String, i64, i64, String, Vec<u8>)> = sqlx::query_as(
                 "update spool set claimed_until = $1, claim = $2, attempts = attempts + 1
                  where queue_id in (select queue_id from spool where next_at <= $3 and claimed_until < $3 order by next_at limit $4)
                    and next_at <= $3 and claimed_until < $3
-                 returning queue_id, attempts, blob_key, sealed",
+                 returning queue_id, size, attempts, blob_key, sealed",
             )
             .bind(claimed_until)
             .bind(self.id.clone())
@@ -448,9 +465,9 @@ impl Write for Claim {
             .await?;
             let rows: Result<VecDeque<Row>, StoreError> = found
                 .into_iter()
-                .map(|(queue_id, attempts, blob_key, sealed)| {
+                .map(|(queue_id, size, attempts, blob_key, sealed)| {
                     let (queue_id, claim) = (queue_id.parse()?, self.id.clone());
-                    Ok(Row { queue_id, attempts, blob_key, sealed, claim, claimed_until })
+                    Ok(Row { queue_id, size, attempts, blob_key, sealed, claim, claimed_until })
                 })
                 .collect();
             *self.rows.lock().unwrap_or_else(PoisonError::into_inner) = rows?;

@@ -96,7 +96,7 @@ impl Sink {
     pub fn start(_scratch: &Scratch, port: u16) -> Result<Self, BenchError> {
         let failed = |cause| BenchError::Io("smtp-sink".to_owned(), cause);
         let mut command = Command::new("smtp-sink");
-        command.args(["-c", "-m", "2000", &format!("127.0.0.1:{port}"), "2000"]);
+        command.args(["-u", "nobody", "-c", "-m", "2000", &format!("127.0.0.1:{port}"), "2000"]);
         let mut child = command.stdin(Stdio::null()).stdout(Stdio::piped()).spawn().map_err(failed)?;
         let count = Arc::new(AtomicU64::new(0));
         let last = Arc::new(Mutex::new(Instant::now()));

@@ -17,7 +17,7 @@ mod table;
 use std::path::PathBuf;
 use std::process::ExitCode;
 
-use crate::load::{Load, Sink, Worker};
+use crate::load::{Load, Sink};
 use crate::postfix::Postfix;
 use crate::scratch::{Scratch, free_port};
 use crate::sealpost::Sealpost;

@@ -112,10 +112,9 @@ impl Sink {
                             line.push(*byte);
                             continue;
                         }
-                        // "   1 sess    1 quit    1 mesg"
+                        // "sess=1     quit=1     mesg=1"
                         let text = String::from_utf8_lossy(&line).into_owned();
-                        let words: Vec<&str> = text.split_whitespace().collect();
-                        let number = words.iter().position(|word| *word == "mesg").and_then(|at| words.get(at - 1));
+                        let number = text.rsplit_once("mesg=").map(|(_, number)| number.trim().to_owned());
                         if let Some(number) = number.and_then(|number| number.parse().ok())
                             && count.swap(number, Ordering::SeqCst) != number
                         {

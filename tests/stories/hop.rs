@@ -90,6 +90,7 @@ async fn listen(
     life: watch::Receiver<usize>,
     taken: Arc<Mutex<Vec<Taken>>>,
 ) {
+    let each = mood.clone();
     while mood.wait_for(|mood| *mood != Mood::Down).await.is_ok() {
         let Ok(listener) = TcpListener::bind(("127.0.0.1", port)).await else {
             tokio::time::sleep(Duration::from_millis(20)).await;
@@ -99,7 +100,7 @@ async fn listen(
             tokio::select! {
                 accepted = listener.accept() => {
                     let Ok((stream, _)) = accepted else { break };
-                    let (mood, life, taken) = (mood.clone(), life.clone(), Arc::clone(&taken));
+                    let (mood, life, taken) = (each.clone(), life.clone(), Arc::clone(&taken));
                     tokio::spawn(async move { drop(converse(stream, mood, life, &taken).await) });
                 }
                 gone = mood.wait_for(|mood| *mood == Mood::Down) => {

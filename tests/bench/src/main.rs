@@ -81,8 +81,11 @@ fn main() -> ExitCode {
     }
 }
 
-/// The table: name, recipient's domain, payload in bytes, sessions, messages, least throughput, most processor time.
-const ROWS: [(&str, &str, u64, u64, u64, f64, Option<f64>); 5] = [
+/// Name, recipient's domain, payload in bytes, sessions, messages; least throughput and most processor time, as ratios to
+/// Postfix's.
+type Work = (&'static str, &'static str, u64, u64, u64, f64, Option<f64>);
+
+const ROWS: [Work; 5] = [
     ("plain relay, 4 KiB, 50 sessions", "plain.example", 4_096, 50, 4_000, 5.0, Some(1.0 / 8.0)),
     ("plain relay, 4 KiB, 1 session", "plain.example", 4_096, 1, 500, 1.0, None),
     ("OpenPGP, 4 KiB, 50 sessions", "key.example", 4_096, 50, 4_000, 4.0, Some(1.0 / 4.0)),

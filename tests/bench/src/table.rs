@@ -49,7 +49,7 @@ fn median(values: impl Iterator<Item = f64>) -> f64 {
     values.sort_by(f64::total_cmp);
     let middle = values.len() / 2;
     match (values.get(middle.wrapping_sub(1)), values.get(middle)) {
-        (Some(before), Some(at)) if values.len() % 2 == 0 => f64::midpoint(*before, *at),
+        (Some(before), Some(at)) if values.len().is_multiple_of(2) => f64::midpoint(*before, *at),
         (_, at) => at.copied().unwrap_or(f64::NAN),
     }
 }

@@ -2,7 +2,7 @@
 # `make test-long` goes on where `make test` ends: it fuzzes each target for FUZZ_SECONDS, after a build of some minutes.
 # `make bench-enumeration` measures what BENCHMARKS.md has.
 
-.PHONY: run test test-long lint web bench-enumeration
+.PHONY: run test test-long bench bench-enumeration lint web
 
 FUZZ_SECONDS ?= 60
 
@@ -24,11 +24,19 @@ test:
 	cd portal/web && npm test
 	cargo test --workspace --no-fail-fast $(runner)
 
+test-long: export SEALPOST_KILLS = 50
 test-long: test
 	fuzz/run $(FUZZ_SECONDS)
 
 bench-enumeration: web
 	SEALPOST_BENCH_ROUNDS=200 cargo test --test stories $(runner) -- --exact --nocapture accounts::enumeration::answers_look_the_same_with_and_without_an_account
+
+# Beside Postfix, on this machine: BENCHMARKS.md says what is measured. Needs root, as the tests do.
+bench:
+	@deploy/install-debian test
+	@$(MAKE) -s web
+	cargo build --release --package sealpost --package sealpost-bench
+	$(root) target/release/sealpost-bench target/release/sealpost $(BENCH)
 
 lint: web
 	cargo fmt --all --check

@@ -39,6 +39,8 @@ const PATIENCE: Duration = Duration::from_secs(40);
 
 /// How often the gateway looks whether its keys were changed.
 const LOOK_AT_KEYS: Duration = Duration::from_secs(3);
+/// Messages that are carried from the spool to the queue at once. Results that are ready together share a commit.
+const WORKERS: usize = 16;
 
 /// Who looks after this process.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -146,7 +148,8 @@ pub async fn gateway(configuration: &Configuration, keeper: Keeper) -> Result<()
     let tasks = Tasks::new(&stop);
     tasks.spawn(Arc::clone(&sequencer).run(stop.clone()));
     let bell = Listener::bind(gateway.vault(), &configuration.vault_directory(), bell::Door::Gateway);
-    for _ in 0..configuration.gateway_settings().heavy.max(2) {
+    // More than may do heavy work at once: the others wait for the disk.
+    for _ in 0..WORKERS {
         tasks.spawn(Arc::clone(&gateway).work(stop.clone()));
     }
     tasks.spawn(Arc::clone(&gateway).answer_errands(bell, stop.clone()));

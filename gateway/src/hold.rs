@@ -50,7 +50,11 @@ pub(crate) struct Letters {
 }
 
 impl Letters {
-    pub(crate) async fn record(self, transaction: &mut Transaction<'static, Any>, now: Time) -> Result<(), StoreError> {
+    pub(crate) async fn record(
+        &self,
+        transaction: &mut Transaction<'static, Any>,
+        now: Time,
+    ) -> Result<(), StoreError> {
         let mut ids: Vec<ConversationId> = Vec::new();
         for account in &self.accounts {
             // Reset while the letter was being sealed: nobody could ever open it. It is sealed once more.

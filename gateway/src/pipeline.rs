@@ -5,17 +5,19 @@
 //!          -> relayed | encrypted | sealed -> queued -> delivered | held -> notified -> opened -> answered
 //! ```
 //!
-//! [`Intake`] is the road up to the `250`; [`Gateway::work`] is the rest, done by workers.
+//! [`Intake`] is the road up to the `250`; [`Gateway::work`] is the rest, done by workers. What only goes on as it came has
+//! nothing to wait for in the spool: it is queued before its `250`.
 //!
-//! Security: parsing, judging and sealing run off the async threads, at most [`Settings::heavy`] at once. "Must be
+//! Security: encrypting, sealing, and parsing more than a few kilobytes run off the async threads, at most [`Settings::heavy`] at once. "Must be
 //! protected" never degrades: what can't be judged is refused, what can't be sealed or encrypted stays in the spool.
 
-use std::collections::HashMap;
 use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use futures::FutureExt;
+use sqlx::{Any, Transaction};
 use tokio::sync::{Mutex, Notify, Semaphore};
 use tokio_util::sync::CancellationToken;
 use tracing::{error, info, warn};
@@ -24,20 +26,22 @@ use sealpost_vault::EmailAddress;
 use sealpost_vault::bell::Ringer;
 use sealpost_vault::blobs::BlobStore;
 use sealpost_vault::clock::Clock;
-use sealpost_vault::db::{Db, StoreError};
+use sealpost_vault::db::{Db, Engine, StoreError, Write, Written};
 use sealpost_vault::id::{PickupId, QueueId, Token};
 
 use crate::addresses::{Own, ReplyDomain};
 use crate::audit::{self, Event};
 use crate::conversations::{self, Conversation};
+use crate::encrypt::Resolved;
 use crate::envelope::ReversePath;
+use crate::hold::Letters;
 use crate::keyring::Keyring;
-use crate::message::{Author, Facts, ParsedMessage, outgoing, trace_header};
+use crate::message::{Author, ParsedMessage};
 use crate::notify::{self, Letterhead};
 use crate::pgp_mime::{self, Protection};
 use crate::pickups;
 use crate::policy::{Clearance, Judgement, Policy, Treatment};
-use crate::queue::{Kind, Mail, Queue, Route};
+use crate::queue::{Kind, Mail, Placed, Queue, Route};
 use crate::rejection::Rejection;
 use crate::smtp::{Client, Door, Intake, ReceivedMessage};
 use crate::spool::{Claimed, Decision, Fallback, Judged, Spool};
@@ -66,6 +70,9 @@ pub struct Settings {
 
 /// Attempts at a spooled message after which the postmaster is told: about an hour.
 const STUCK_AFTER: i64 = 8;
+
+/// Messages up to this size, in octets, are parsed where they are.
+const SMALL: usize = 16 * 1024;
 
 /// What a panic comes to.
 pub(crate) const PANICKED: StoreError = StoreError::Corrupt("something that makes the program panic");
@@ -162,13 +169,25 @@ impl Gateway {
         tokio::task::spawn_blocking(work).await.map_err(|_| PANICKED)
     }
 
+    /// Runs work that grows with a message's size: a small one's costs less than the way to another thread.
+    async fn by_size<T: Send + 'static>(
+        &self,
+        octets: usize,
+        work: impl FnOnce() -> T + Send + 'static,
+    ) -> Result<T, StoreError> {
+        if octets > SMALL {
+            return self.heavily(work).await;
+        }
+        std::panic::catch_unwind(AssertUnwindSafe(work)).map_err(|_| PANICKED)
+    }
+
     // --- from the session to the 250 ---
 
-    async fn decide(&self, received: ReceivedMessage) -> Result<Judged, Rejection> {
+    async fn decide(&self, received: ReceivedMessage) -> Result<(ParsedMessage, Vec<Decision>), Rejection> {
         let from = received.envelope.reverse_path.clone();
         let policy = Arc::clone(&self.policy);
         let inside: Vec<String> = self.settings.inside_domains.clone();
-        let recognised = self.heavily(move || {
+        let recognised = self.by_size(received.bytes.len(), move || {
             let parsed = ParsedMessage::parse(received)?;
             let protection = pgp_mime::already_protected(&parsed.received.bytes);
             Ok::<_, Rejection>((parsed, protection))
@@ -212,7 +231,7 @@ impl Gateway {
                 }
             });
         }
-        Ok(Judged { received: parsed.received, decisions })
+        Ok((parsed, decisions))
     }
 
     /// What a judgement comes to: whether there is a usable key is asked here, before the `250`.
@@ -311,6 +330,9 @@ impl Gateway {
                 }
             }
         }
+        if let Err(cause) = self.spool.let_go().await {
+            warn!(%cause, "claims that nobody worked on end by themselves");
+        }
     }
 
     /// The postmaster learns that an accepted message waits for help; once, and nothing of the message.
@@ -356,94 +378,34 @@ impl Gateway {
         let mut placed = self.queue.place_all(mails).await?;
         let blobs: Vec<String> = placed.iter().map(|mail| mail.blob_key().to_owned()).collect();
         let reports = placed.split_off(placed.len().saturating_sub(reported));
-        let ready = async {
-            let mut transaction = self.stores.own.begin().await?;
-            let now = self.clock.now();
-            held.letters.record(&mut transaction, now).await?;
-            resolved.record(&mut transaction, received.queue_id, now).await?;
-            for mail in placed {
-                self.queue.insert(&mut transaction, mail.asking(&received.envelope)).await?;
-            }
-            for (pickup_id, report) in undelivered.into_iter().zip(reports) {
-                // Another bounce may have been faster: the sender is told once.
-                if pickups::mark_undelivered(&mut transaction, pickup_id).await? {
-                    let event = Event::NotificationReturned { pickup: pickup_id };
-                    audit::record(&mut transaction, event, now).await?;
-                    self.queue.insert(&mut transaction, report).await?;
-                }
-            }
-            self.spool.finish(&mut transaction, claimed).await?;
-            Ok(transaction)
-        };
-        match ready.await {
+        let placed: Vec<Placed> = placed.into_iter().map(|mail| mail.asking(&received.envelope)).collect();
+        let undelivered = undelivered.into_iter().zip(reports).collect();
+        let (letters, written) = (held.letters, AtomicBool::new(false));
+        let carried = Carried { gateway: self, claimed, letters, resolved, placed, undelivered, written };
+        if let Err(cause) = self.stores.own.together(&carried).await {
             // A commit that fails may have happened all the same: its blobs stay, and are swept if it hasn't.
-            Ok(transaction) => transaction.commit().await?,
-            Err(cause) => {
+            if !carried.written.into_inner() {
                 self.queue.forget_unqueued(&blobs).await;
-                return Err(cause);
             }
+            return Err(cause);
         }
         self.queue.wake();
         Ok(())
     }
 
+    /// Bodies whose rows could not be written, before the `250`, must not keep the room that was too little. On PostgreSQL a
+    /// lost connection leaves it open whether they were: then the bodies stay, and are swept if they weren't.
+    async fn not_queued(&self, blobs: &[String]) {
+        if self.stores.own.engine() == Engine::Sqlite {
+            self.queue.forget_unqueued(blobs).await;
+        }
+    }
+
     async fn parse_again(&self, received: &ReceivedMessage) -> Result<ParsedMessage, StoreError> {
         let received = received.clone();
-        self.heavily(move || ParsedMessage::parse(received))
+        self.by_size(received.bytes.len(), move || ParsedMessage::parse(received))
             .await?
             .map_err(|_| StoreError::Corrupt("a spooled message that was parsed before and can't be now"))
-    }
-
-    /// What goes on as it came, by its clearances: one mail per route, so that recipients of one route share a transaction.
-    async fn relay(&self, parsed: &ParsedMessage, decisions: &[Decision]) -> Result<Vec<Mail>, StoreError> {
-        let mut inside = Vec::new();
-        let mut outside = Vec::new();
-        for decision in decisions {
-            if let Decision::Relay { recipient, clearance } = decision {
-                info!(queue_id = %parsed.received.queue_id, rule = clearance.rule(), "relayed as it came");
-                match self.route_to(recipient) {
-                    Route::Inside => inside.push(recipient.clone()),
-                    Route::Outside => outside.push(recipient.clone()),
-                }
-            }
-        }
-        let real = self.real_addresses(&parsed.facts).await?;
-        let mut mails = Vec::new();
-        for (route, recipients) in [(Route::Inside, inside), (Route::Outside, outside)] {
-            if recipients.is_empty() {
-                continue;
-            }
-            let trace = trace_header(&parsed.received, &self.settings.hostname);
-            // A reply address is of use inside only; outside it would be a way into somebody's conversation.
-            let rewrite = |address: &str| match route {
-                Route::Inside => None,
-                Route::Outside => real.get(&address.to_ascii_lowercase()).map(ToString::to_string),
-            };
-            mails.push(Mail {
-                origin: parsed.received.queue_id,
-                kind: Kind::Relayed,
-                route,
-                reverse_path: parsed.received.envelope.reverse_path.clone(),
-                recipients,
-                bytes: outgoing(&parsed.received.bytes, &trace, &rewrite),
-                pickup: None,
-                lifetime: self.settings.queue_lifetime,
-            });
-        }
-        Ok(mails)
-    }
-
-    /// The readers' real addresses behind the reply addresses that a message's headers name.
-    pub(crate) async fn real_addresses(&self, facts: &Facts) -> Result<HashMap<String, EmailAddress>, StoreError> {
-        let mut real = HashMap::new();
-        for mailbox in facts.from.iter().chain(&facts.to).chain(&facts.cc).chain(&facts.reply_to) {
-            if let Some(Own::Reply(token)) = self.settings.reply_domain.recognise(&mailbox.address)
-                && let Some(conversation) = conversations::by_token(&self.stores.own, token).await?
-            {
-                real.insert(mailbox.address.to_string().to_ascii_lowercase(), conversation.delivery);
-            }
-        }
-        Ok(real)
     }
 }
 
@@ -480,13 +442,55 @@ impl Intake for Gateway {
 
     async fn message(&self, message: ReceivedMessage) -> Result<(), Rejection> {
         let queue_id = message.queue_id;
-        let judged = self.decide(message).await?;
-        self.spool.commit(judged).await.map_err(|cause| {
+        let (parsed, decisions) = self.decide(message).await?;
+        let kept = if decisions.iter().all(|decision| matches!(decision, Decision::Relay { .. })) {
+            self.pass_on(&parsed, &decisions).await
+        } else {
+            let kept = self.spool.commit(Judged { received: parsed.received, decisions }).await;
+            self.work.notify_one();
+            kept.map(|_| ())
+        };
+        kept.map_err(|cause| {
             error!(%queue_id, %cause, "not accepted: can't be stored");
             Rejection::STORAGE_FULL
-        })?;
-        self.work.notify_one();
-        Ok(())
+        })
+    }
+}
+
+/// What comes of a spooled message, to be written in one transaction.
+struct Carried<'a> {
+    gateway: &'a Gateway,
+    claimed: &'a Claimed,
+    letters: Letters,
+    resolved: Resolved,
+    placed: Vec<Placed>,
+    undelivered: Vec<(PickupId, Placed)>,
+    /// Whether the last attempt came to the commit.
+    written: AtomicBool,
+}
+
+impl Write for Carried<'_> {
+    fn write<'t>(&'t self, transaction: &'t mut Transaction<'static, Any>) -> Written<'t> {
+        Box::pin(async move {
+            let (queue, now) = (&self.gateway.queue, self.gateway.clock.now());
+            self.written.store(false, Ordering::SeqCst);
+            self.letters.record(transaction, now).await?;
+            self.resolved.record(transaction, self.claimed.judged.received.queue_id, now).await?;
+            for mail in &self.placed {
+                queue.insert_copy(transaction, mail).await?;
+            }
+            for (pickup_id, report) in &self.undelivered {
+                // Another bounce may have been faster: the sender is told once.
+                if pickups::mark_undelivered(transaction, *pickup_id).await? {
+                    let event = Event::NotificationReturned { pickup: *pickup_id };
+                    audit::record(transaction, event, now).await?;
+                    queue.insert_copy(transaction, report).await?;
+                }
+            }
+            self.gateway.spool.finish(transaction, self.claimed).await?;
+            self.written.store(true, Ordering::SeqCst);
+            Ok(())
+        })
     }
 }
 
@@ -495,5 +499,6 @@ fn temporary(cause: &StoreError) -> Rejection {
     Rejection::TEMPORARY
 }
 
+mod relay;
 #[cfg(test)]
 mod tests;

@@ -226,6 +226,15 @@ impl Queue {
 
     /// The body's row and one row per recipient. [`Queue::wake`] after the commit.
     pub async fn insert(&self, tx: &mut Transaction<'static, Any>, placed: Placed) -> Result<(), StoreError> {
+        self.insert_copy(tx, &placed).await
+    }
+
+    /// The same where the transaction may have to be repeated.
+    pub(crate) async fn insert_copy(
+        &self,
+        tx: &mut Transaction<'static, Any>,
+        placed: &Placed,
+    ) -> Result<(), StoreError> {
         if placed.recipients.is_empty() {
             return Err(StoreError::RowCount { found: 0, wanted: 1 });
         }
@@ -235,8 +244,8 @@ impl Queue {
         )
         .bind(placed.body_id.to_string())
         .bind(placed.body.size)
-        .bind(placed.body.blob_key)
-        .bind(placed.body.in_row)
+        .bind(placed.body.blob_key.clone())
+        .bind(placed.body.in_row.clone())
         .bind(now)
         .execute(&mut **tx)
         .await?;

@@ -6,15 +6,17 @@
 //!
 //! Security: nothing of a spooled message is in clear on disk but its size and time.
 
+use std::collections::VecDeque;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 use sqlx::{Any, Transaction};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
 use sealpost_vault::blobs::{BlobStore, Placed};
 use sealpost_vault::clock::{Clock, Time};
-use sealpost_vault::db::{Db, Engine, StoreError, met};
+use sealpost_vault::db::{Db, Engine, StoreError, Write, Written, met};
 use sealpost_vault::id::{ConversationId, QueueId, Token, random};
 use sealpost_vault::{EmailAddress, Identity};
 
@@ -28,6 +30,13 @@ use crate::smtp::{Client, ReceivedMessage};
 const LEASE: Time = 600;
 /// After this long, a blob without a row isn't on its way into one.
 const ORPHANED: Time = 3_600;
+/// Messages claimed at once, for all workers of this process: each claim is a commit.
+const CLAIMED_AT_ONCE: i64 = 32;
+/// Larger ones are sealed and opened off the async threads, in bytes.
+const QUICK: usize = 64 * 1024;
+/// Of messages that are being worked on, in mebibytes: what is larger than this, together, waits for its turn. Encrypting
+/// or sealing one takes several times its size.
+const IN_HAND: u32 = 64;
 /// First and longest wait after a failed attempt.
 const RETRY: (Time, Time) = (30, 1_800);
 
@@ -77,6 +86,7 @@ pub struct Claimed {
     pub attempts: i64,
     claim: String,
     blob_key: String,
+    _room: Option<OwnedSemaphorePermit>,
 }
 
 /// A message as an administrator sees it.
@@ -98,53 +108,61 @@ pub struct Spool {
     keyring: Arc<Keyring>,
     clock: Clock,
     /// Claims that could not be ended, or of which the store didn't say whether they were made: their leases are long.
-    adrift: Arc<Mutex<Vec<String>>>,
+    adrift: Arc<Mutex<Vec<Adrift>>>,
+    /// Claimed, and not yet in a worker's hands.
+    at_hand: Arc<tokio::sync::Mutex<VecDeque<Row>>>,
+    room: Arc<Semaphore>,
+}
+
+/// Whose claim is to be ended.
+#[derive(Clone, PartialEq)]
+enum Adrift {
+    /// All rows that have it.
+    All(String),
+    /// This row alone: others of the same claim are being worked on.
+    One(String, QueueId),
+}
+
+/// A claimed row as it is stored.
+struct Row {
+    queue_id: QueueId,
+    size: i64,
+    attempts: i64,
+    blob_key: String,
+    sealed: Vec<u8>,
+    claim: String,
+    claimed_until: Time,
 }
 
 impl Spool {
     pub fn new(store: Db, blobs: BlobStore, keyring: Arc<Keyring>, clock: Clock) -> Self {
-        Self { store, blobs, keyring, clock, adrift: Arc::default() }
+        let room = Arc::new(Semaphore::new(usize::try_from(IN_HAND).unwrap_or(1)));
+        Self { store, blobs, keyring, clock, adrift: Arc::default(), at_hand: Arc::default(), room }
     }
 
     /// Puts a message on stable storage. When this returns `Ok`, it is ours.
     pub async fn commit(&self, judged: Judged) -> Result<QueueId, StoreError> {
         let queue_id = judged.received.queue_id;
         let keyring = Arc::clone(&self.keyring);
-        let (sealed, frame) = tokio::task::spawn_blocking(move || {
+        let size = judged.received.bytes.len();
+        let seal = move || {
             let (bytes, frame) = encode(judged)?;
             let sealed = keyring.spool_seal(&queue_id, bytes);
             Ok::<_, StoreError>((sealed.map_err(|_| StoreError::Corrupt("a message that can't be encrypted"))?, frame))
-        })
-        .await
-        .map_err(|_| StoreError::Corrupt("a message whose encryption panicked"))??;
+        };
+        let (sealed, frame) = if size <= QUICK {
+            seal()?
+        } else {
+            let sealed = tokio::task::spawn_blocking(seal).await;
+            sealed.map_err(|_| StoreError::Corrupt("a message whose encryption panicked"))??
+        };
         let placed = self.blobs.place(format!("spool/{queue_id}"), sealed).await?;
-        let blob_key = placed.blob_key.clone();
-        if let Err(error) = self.insert(queue_id, placed, &frame).await {
-            self.take_out(queue_id, &blob_key).await;
+        let accepted = Accepted { queue_id, placed: &placed, frame: &frame, now: self.clock.now() };
+        if let Err(error) = self.store.together(&accepted).await {
+            self.take_out(queue_id, &placed.blob_key).await;
             return Err(error);
         }
         Ok(queue_id)
-    }
-
-    async fn insert(&self, queue_id: QueueId, placed: Placed, frame: &Frame) -> Result<(), StoreError> {
-        let now = self.clock.now();
-        let mut transaction = self.store.begin().await?;
-        sqlx::query(
-            "insert into spool (queue_id, size, blob_key, sealed, received_at, attempts, next_at, claimed_until, claim, last_error)
-             values ($1, $2, $3, $4, $5, 0, $6, 0, '', '')",
-        )
-        .bind(queue_id.to_string())
-        .bind(placed.size)
-        .bind(placed.blob_key)
-        .bind(placed.in_row)
-        .bind(now)
-        .bind(now)
-        .execute(&mut *transaction)
-        .await?;
-        let from = frame.envelope.reverse_path.address();
-        let recipients = frame.decisions.iter().map(treated).collect();
-        audit::record(&mut transaction, Event::Accepted { message: queue_id, from, recipients }, now).await?;
-        Ok(transaction.commit().await?)
     }
 
     /// What could not be committed must not take the room that was too little. On PostgreSQL a lost connection leaves it
@@ -176,24 +194,11 @@ impl Spool {
     /// The next message that is due, claimed for this worker.
     pub async fn claim(&self) -> Result<Option<Claimed>, StoreError> {
         self.give_back().await?;
-        let now = self.clock.now();
-        let claim = QueueId::from_bytes(random()?).to_string();
-        let row: Option<(String, i64, String, Vec<u8>)> = sqlx::query_as(
-            "update spool set claimed_until = $1, claim = $2, attempts = attempts + 1
-             where queue_id in (select queue_id from spool where next_at <= $3 and claimed_until < $3 order by next_at limit 1)
-               and next_at <= $3 and claimed_until < $3
-             returning queue_id, attempts, blob_key, sealed",
-        )
-        .bind(now.saturating_add(LEASE))
-        .bind(&claim)
-        .bind(now)
-        .fetch_optional(self.store.writer())
-        .await
-        .inspect_err(|_| self.adrift().push(claim.clone()))?;
-        let Some((id, attempts, blob_key, in_row)) = row else { return Ok(None) };
-        let queue_id: QueueId = id.parse()?;
-        match self.open(queue_id, &blob_key, in_row).await {
-            Ok(judged) => Ok(Some(Claimed { judged, attempts, claim, blob_key })),
+        let Some(row) = self.next_row().await? else { return Ok(None) };
+        let room = self.room_for(&row).await;
+        let Row { queue_id, attempts, blob_key, sealed, claim, .. } = row;
+        match self.open(queue_id, &blob_key, sealed).await {
+            Ok(judged) => Ok(Some(Claimed { judged, attempts, claim, blob_key, _room: room })),
             Err(error) => {
                 // Stays in the spool for an administrator; it must not be lost and can't be opened.
                 self.put_off(queue_id, &claim, attempts, "can't be opened with this spool key").await?;
@@ -202,17 +207,51 @@ impl Spool {
         }
     }
 
+    async fn next_row(&self) -> Result<Option<Row>, StoreError> {
+        let mut at_hand = self.at_hand.lock().await;
+        let now = self.clock.now();
+        // Whoever takes one must have most of the lease left; of what lay here for too long the lease ends by itself.
+        at_hand.retain(|row| row.claimed_until.saturating_sub(now) > LEASE / 2);
+        if at_hand.is_empty() {
+            let claim = Claim { id: QueueId::from_bytes(random()?).to_string(), now, rows: Mutex::default() };
+            let claimed = self.store.together(&claim).await;
+            claimed.inspect_err(|_| self.adrift().push(Adrift::All(claim.id.clone())))?;
+            *at_hand = claim.rows.into_inner().unwrap_or_else(PoisonError::into_inner);
+        }
+        Ok(at_hand.pop_front())
+    }
+
+    /// Small messages never wait. Large ones may, for less long than the lease lasts by far.
+    async fn room_for(&self, row: &Row) -> Option<OwnedSemaphorePermit> {
+        if row.blob_key.is_empty() {
+            return None;
+        }
+        let mebibytes = u32::try_from(row.size / (1024 * 1024)).unwrap_or(IN_HAND).saturating_add(1);
+        Arc::clone(&self.room).acquire_many_owned(mebibytes.min(IN_HAND)).await.ok()
+    }
+
+    /// Before a stop: what no worker has taken is as due as before.
+    pub async fn let_go(&self) -> Result<(), StoreError> {
+        let rows = std::mem::take(&mut *self.at_hand.lock().await);
+        self.adrift().extend(rows.into_iter().map(|row| Adrift::One(row.claim, row.queue_id)));
+        self.give_back().await
+    }
+
     async fn open(&self, queue_id: QueueId, blob_key: &str, in_row: Vec<u8>) -> Result<Judged, StoreError> {
         let sealed = self.blobs.fetch(blob_key, in_row).await?;
         let keyring = Arc::clone(&self.keyring);
-        tokio::task::spawn_blocking(move || {
+        let size = sealed.len();
+        let unseal = move || {
             let frame = keyring
                 .spool_open(&queue_id, sealed)
                 .map_err(|_| StoreError::Corrupt("a spooled message that this spool key doesn't open"))?;
             decode(queue_id, frame)
-        })
-        .await
-        .map_err(|_| StoreError::Corrupt("a spooled message whose decryption panicked"))?
+        };
+        if size <= QUICK {
+            return unseal();
+        }
+        let opened = tokio::task::spawn_blocking(unseal).await;
+        opened.map_err(|_| StoreError::Corrupt("a spooled message whose decryption panicked"))?
     }
 
     /// Ends a claim with success, inside the transaction that queued the result. Delete the blob afterwards with [`Spool::sweep`].
@@ -227,14 +266,8 @@ impl Spool {
             .execute(&mut **transaction)
             .await?;
         met(&done, 1)?;
-        let message = claimed.judged.received.queue_id;
-        for decision in &claimed.judged.decisions {
-            if let Decision::Relay { recipient, clearance } = decision {
-                let relayed = Event::Relayed { message, recipient, rule: clearance.rule() };
-                audit::record(transaction, relayed, self.clock.now()).await?;
-            }
-        }
-        Ok(())
+        let Judged { received, decisions } = &claimed.judged;
+        record_relayed(transaction, received.queue_id, decisions, self.clock.now()).await
     }
 
     /// Deletes what lay beside a finished row.
@@ -248,24 +281,31 @@ impl Spool {
     pub async fn fail(&self, claimed: &Claimed, cause: &str) -> Result<(), StoreError> {
         let ended = self.put_off(claimed.judged.received.queue_id, &claimed.claim, claimed.attempts, cause).await;
         if ended.is_err() {
-            self.adrift().push(claimed.claim.clone());
+            self.adrift().push(Adrift::One(claimed.claim.clone(), claimed.judged.received.queue_id));
         }
         ended
     }
 
-    fn adrift(&self) -> MutexGuard<'_, Vec<String>> {
+    fn adrift(&self) -> MutexGuard<'_, Vec<Adrift>> {
         self.adrift.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Ends the claims that nobody works on.
     async fn give_back(&self) -> Result<(), StoreError> {
         loop {
-            let Some(claim) = self.adrift().last().cloned() else { return Ok(()) };
-            sqlx::query("update spool set claimed_until = 0, claim = '' where claim = $1")
-                .bind(&claim)
-                .execute(self.store.writer())
-                .await?;
-            self.adrift().retain(|other| *other != claim);
+            let Some(adrift) = self.adrift().last().cloned() else { return Ok(()) };
+            let ended = match &adrift {
+                Adrift::All(claim) => {
+                    sqlx::query("update spool set claimed_until = 0, claim = '' where claim = $1").bind(claim.clone())
+                }
+                Adrift::One(claim, queue_id) => {
+                    sqlx::query("update spool set claimed_until = 0, claim = '' where claim = $1 and queue_id = $2")
+                        .bind(claim.clone())
+                        .bind(queue_id.to_string())
+                }
+            };
+            ended.execute(self.store.writer()).await?;
+            self.adrift().retain(|other| *other != adrift);
         }
     }
 
@@ -340,6 +380,100 @@ impl Spool {
 
     /// How long a worker waits for the next due message at most.
     pub const LOOK_ANYWAY: Duration = Duration::from_secs(2);
+}
+
+/// An accepted message's row and record: what must be on stable storage before the `250`.
+struct Accepted<'a> {
+    queue_id: QueueId,
+    placed: &'a Placed,
+    frame: &'a Frame,
+    now: Time,
+}
+
+impl Write for Accepted<'_> {
+    fn write<'t>(&'t self, transaction: &'t mut Transaction<'static, Any>) -> Written<'t> {
+        Box::pin(async move {
+            sqlx::query(
+                "insert into spool (queue_id, size, blob_key, sealed, received_at, attempts, next_at, claimed_until, claim, last_error)
+                 values ($1, $2, $3, $4, $5, 0, $6, 0, '', '')",
+            )
+            .bind(self.queue_id.to_string())
+            .bind(self.placed.size)
+            .bind(self.placed.blob_key.clone())
+            .bind(self.placed.in_row.clone())
+            .bind(self.now)
+            .bind(self.now)
+            .execute(&mut **transaction)
+            .await?;
+            let Frame { envelope, decisions, .. } = self.frame;
+            record_accepted(transaction, self.queue_id, envelope, decisions, self.now).await
+        })
+    }
+}
+
+/// Says in the audit that a message was taken over, in the transaction that does it.
+pub(crate) async fn record_accepted(
+    transaction: &mut Transaction<'static, Any>,
+    message: QueueId,
+    envelope: &Envelope,
+    decisions: &[Decision],
+    now: Time,
+) -> Result<(), StoreError> {
+    let recipients = decisions.iter().map(treated).collect();
+    let from = envelope.reverse_path.address();
+    audit::record(transaction, Event::Accepted { message, from, recipients }, now).await
+}
+
+/// Says in the audit which recipients' mail goes on as it came, in the transaction that queues it.
+pub(crate) async fn record_relayed(
+    transaction: &mut Transaction<'static, Any>,
+    message: QueueId,
+    decisions: &[Decision],
+    now: Time,
+) -> Result<(), StoreError> {
+    for decision in decisions {
+        if let Decision::Relay { recipient, clearance } = decision {
+            let relayed = Event::Relayed { message, recipient, rule: clearance.rule() };
+            audit::record(transaction, relayed, now).await?;
+        }
+    }
+    Ok(())
+}
+
+/// Takes what is due. Several processes may want the same rows: the outer condition leaves each row to one of them.
+struct Claim {
+    id: String,
+    now: Time,
+    rows: Mutex<VecDeque<Row>>,
+}
+
+impl Write for Claim {
+    fn write<'t>(&'t self, transaction: &'t mut Transaction<'static, Any>) -> Written<'t> {
+        Box::pin(async move {
+            let claimed_until = self.now.saturating_add(LEASE);
+            let found: Vec<(String, i64, i64, String, Vec<u8>)> = sqlx::query_as(
+                "update spool set claimed_until = $1, claim = $2, attempts = attempts + 1
+                 where queue_id in (select queue_id from spool where next_at <= $3 and claimed_until < $3 order by next_at limit $4)
+                   and next_at <= $3 and claimed_until < $3
+                 returning queue_id, size, attempts, blob_key, sealed",
+            )
+            .bind(claimed_until)
+            .bind(self.id.clone())
+            .bind(self.now)
+            .bind(CLAIMED_AT_ONCE)
+            .fetch_all(&mut **transaction)
+            .await?;
+            let rows: Result<VecDeque<Row>, StoreError> = found
+                .into_iter()
+                .map(|(queue_id, size, attempts, blob_key, sealed)| {
+                    let (queue_id, claim) = (queue_id.parse()?, self.id.clone());
+                    Ok(Row { queue_id, size, attempts, blob_key, sealed, claim, claimed_until })
+                })
+                .collect();
+            *self.rows.lock().unwrap_or_else(PoisonError::into_inner) = rows?;
+            Ok(())
+        })
+    }
 }
 
 /// Length of the frame as 32 bits big-endian, the frame as JSON, the message's bytes.

@@ -160,6 +160,32 @@ impl Sealpost {
         }
     }
 
+    /// Runs the gateway alone below strace, which writes these calls to `trace`, and waits for its SMTP door.
+    pub async fn open_traced(&mut self, trace: &Path, calls: &str) {
+        assert!(self.doors.is_none(), "sealpost runs");
+        let sealpost = self.executable();
+        let mut strace = Command::new("strace");
+        // What is written whole, and the names of files beside their numbers.
+        strace.args(["-f", "-y", "-s", "300000", "-e", &format!("trace={calls}"), "-o"]).arg(trace);
+        strace.arg(sealpost.get_program()).args(sealpost.get_args()).args(["serve", "gateway"]);
+        let mut running = Running::start("strace", strace, &self.log_file());
+        until("the gateway below strace", PATIENCE, async || {
+            assert!(running.ended().is_none(), "it ended before its door was open:\n{}", running.log());
+            smtp::Client::try_connect(self.setup.smtp).await
+        })
+        .await;
+        self.doors = Some(running);
+    }
+
+    /// A graceful stop of what [`Self::open_traced`] started; the trace is whole then.
+    pub async fn stop_traced(&mut self) {
+        let mut strace = self.doors.take().expect("a running strace");
+        for traced in children_of(strace.pid()) {
+            signal("TERM", traced);
+        }
+        until("the end of strace", PATIENCE, async || strace.ended()).await;
+    }
+
     /// As [`Self::open`]; the exit status and the log if it ends instead.
     pub async fn try_open(&mut self) -> Result<(), (ExitStatus, String)> {
         assert!(self.doors.is_none(), "sealpost runs");

@@ -4,8 +4,10 @@
 //! run-time literals with `$1` placeholders, TEXT ids, BIGINT times, and no NULLs, so that both engines take them.
 //! Durability: WAL with `synchronous=FULL` (a commit is on stable storage), `secure_delete` (what is deleted is overwritten).
 
+mod together;
+
 use std::str::FromStr;
-use std::sync::Once;
+use std::sync::{Arc, Once};
 use std::time::Duration;
 
 use sqlx::any::{AnyConnectOptions, AnyPoolOptions};
@@ -13,6 +15,8 @@ use sqlx::{Any, AnyPool, Executor, Transaction};
 
 use crate::derive::FieldTooLong;
 use crate::id::{IdError, NoRandomness};
+
+pub use together::{Write, Written};
 
 /// What can go wrong between us and the stores. Never shown to a peer: callers log it and say something fixed.
 #[derive(Debug, thiserror::Error)]
@@ -84,6 +88,7 @@ pub struct Db {
     schema: Schema,
     writer: AnyPool,
     reader: AnyPool,
+    together: Arc<together::Together>,
 }
 
 /// A store that doesn't answer within this time isn't ready.
@@ -130,7 +135,7 @@ impl Db {
             Engine::Sqlite => pool(4).connect_with(options).await?,
             Engine::Postgres => writer.clone(),
         };
-        Ok(Self { engine, schema, writer, reader })
+        Ok(Self { engine, schema, writer, reader, together: Arc::default() })
     }
 
     /// Brings the schema up to date. One process does this: `serve` before its doors, or the gateway.

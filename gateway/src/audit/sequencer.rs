@@ -18,7 +18,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use sqlx::any::AnyRow;
-use sqlx::{Any, Row, Transaction};
+use sqlx::{Any, AssertSqlSafe, Row, Transaction};
 use tokio::sync::Mutex;
 use tokio_util::sync::CancellationToken;
 use tracing::error;
@@ -34,6 +34,8 @@ use super::chain::{BEGINNING, Hash, Head, Signer, link};
 
 /// Records chained in one transaction: SQLite's only writer must not be held for long.
 const BATCH: i64 = 200;
+/// Records in one statement: going to the database costs more than a row.
+const ROWS: usize = 50;
 /// How often it looks.
 const EVERY: Duration = Duration::from_secs(1);
 /// Keeps two gateways on PostgreSQL from chaining at once.
@@ -120,20 +122,20 @@ impl<S: Signer> Sequencer<S> {
         .fetch_all(&mut *transaction)
         .await?;
         let count = waiting.len();
-        for (record_id, body) in waiting {
-            n = n.saturating_add(1);
-            hash = link(n, &hash, &sha256(body.as_bytes()))?;
-            sqlx::query("insert into audit_chain (n, hash, body) values ($1, $2, $3)")
-                .bind(n)
-                .bind(hash.as_slice())
-                .bind(body)
-                .execute(&mut *transaction)
-                .await?;
-            let taken = sqlx::query("delete from audit_records where record_id = $1")
-                .bind(record_id)
-                .execute(&mut *transaction)
-                .await?;
-            met(&taken, 1)?;
+        for rows in waiting.chunks(ROWS) {
+            let mut insert = sqlx::query(AssertSqlSafe(insert_rows(rows.len())));
+            for (_, body) in rows {
+                n = n.saturating_add(1);
+                hash = link(n, &hash, &sha256(body.as_bytes()))?;
+                insert = insert.bind(n).bind(hash.to_vec()).bind(body.clone());
+            }
+            insert.execute(&mut *transaction).await?;
+            let mut delete = sqlx::query(AssertSqlSafe(delete_rows(rows.len())));
+            for (record_id, _) in rows {
+                delete = delete.bind(record_id.clone());
+            }
+            let taken = delete.execute(&mut *transaction).await?;
+            met(&taken, u64::try_from(rows.len()).unwrap_or(u64::MAX))?;
         }
         if count > 0 {
             self.sign(&mut transaction, n, hash).await?;
@@ -216,6 +218,19 @@ impl<S: Signer> Sequencer<S> {
             }
         }
     }
+}
+
+/// Chains so many records.
+fn insert_rows(count: usize) -> String {
+    let values: Vec<String> =
+        (0..count).map(|row| format!("(${}, ${}, ${})", 3 * row + 1, 3 * row + 2, 3 * row + 3)).collect();
+    format!("insert into audit_chain (n, hash, body) values {}", values.join(", "))
+}
+
+/// Takes so many records out of those that wait.
+fn delete_rows(count: usize) -> String {
+    let ids: Vec<String> = (1..=count).map(|id| format!("${id}")).collect();
+    format!("delete from audit_records where record_id in ({})", ids.join(", "))
 }
 
 async fn last_link(transaction: &mut Transaction<'static, Any>) -> Result<(i64, Hash), StoreError> {

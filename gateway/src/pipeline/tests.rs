@@ -152,8 +152,8 @@ async fn words_of_strangers_do_not_count() {
     let bench = Bench::new().await;
     let decide = async |door, from, mail: &str| {
         let received = bench.received(door, from, &["p@mail.example"], mail);
-        let judged = bench.gateway.decide(received).await?;
-        Ok::<_, Rejection>(judged.decisions.into_iter().next().unwrap())
+        let (_, decisions) = bench.gateway.decide(received).await?;
+        Ok::<_, Rejection>(decisions.into_iter().next().unwrap())
     };
     let tagged = "Subject: [secure] x\n\nx\n";
     let openpgp = "X-Sealpost-Protect: openpgp\nSubject: x\n\nx\n";
@@ -279,14 +279,29 @@ async fn errands_that_cannot_be_done_hold_up_none() {
 
 #[tokio::test]
 async fn nothing_is_kept_of_what_was_not_accepted() {
-    let bench = Bench::new().await;
-    bench
-        .in_own("create trigger full before insert on spool begin select raise(abort, 'database or disk is full'); end")
-        .await;
-    let large = format!("Subject: x\n\n{}", "line\n".repeat(60_000));
-    let refused = bench.gateway.message(bench.received(Door::Inside, ANNA, &["p@mail.example"], &large)).await;
-    assert!(matches!(refused, Err(Rejection::STORAGE_FULL)));
-    assert!(!bench.has_file("gateway/blobs/spool"));
+    for (subject, full, folder) in [
+        (
+            "[secure] x",
+            "create trigger full before insert on spool begin select raise(abort, 'database or disk is full'); end",
+            "gateway/blobs/spool",
+        ),
+        (
+            "x",
+            "create trigger full before insert on queue begin select raise(abort, 'database or disk is full'); end",
+            "gateway/blobs/outgoing",
+        ),
+    ] {
+        let bench = Bench::new().await;
+        bench.in_own(full).await;
+        let large = format!("Subject: {subject}\n\n{}", "line\n".repeat(60_000));
+        let refused = bench.gateway.message(bench.received(Door::Inside, ANNA, &["p@mail.example"], &large)).await;
+        assert!(matches!(refused, Err(Rejection::STORAGE_FULL)));
+        assert!(!bench.has_file(folder), "{subject}");
+        assert!(bench.queue.list().await.unwrap().is_empty());
+        bench.in_own("drop trigger full").await;
+        bench.gateway.message(bench.received(Door::Inside, ANNA, &["p@mail.example"], &large)).await.unwrap();
+        assert!(bench.has_file(folder), "{subject}");
+    }
 }
 
 #[tokio::test]

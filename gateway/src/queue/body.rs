@@ -65,15 +65,19 @@ impl Queue {
 
     /// After rows were deleted: the body, if that was its last row and it lies in the database. Two transactions that
     /// delete the last two rows don't see each other's; then [`Queue::sweep_body`] after the commit finds what is left.
-    pub(super) async fn delete_small_body(tx: &mut Transaction<'static, Any>, body_id: &str) -> Result<(), StoreError> {
-        sqlx::query(
+    /// True: it is gone.
+    pub(super) async fn delete_small_body(
+        tx: &mut Transaction<'static, Any>,
+        body_id: &str,
+    ) -> Result<bool, StoreError> {
+        let done = sqlx::query(
             "delete from outgoing where body_id = $1 and blob_key = ''
              and not exists (select 1 from queue where queue.body_id = outgoing.body_id)",
         )
         .bind(body_id)
         .execute(&mut **tx)
         .await?;
-        Ok(())
+        Ok(done.rows_affected() > 0)
     }
 
     /// Bodies for which no commit was tried must not keep the room that was too little.

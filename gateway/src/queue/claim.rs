@@ -5,13 +5,14 @@
 //! Whatever happens to a claimed row afterwards is conditional on the claim's token, so that whoever lost a claim can't
 //! touch what another one has now.
 
+use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
-use sealpost_vault::db::met;
+use sealpost_vault::db::{Write, Written, met};
 use sealpost_vault::id::{PickupId, QueueId, Token, random};
 use sealpost_vault::{EmailAddress, Engine, StoreError, Time};
-use sqlx::Row;
 use sqlx::any::AnyRow;
+use sqlx::{Any, AnyConnection, Row, Transaction};
 
 use super::{Kind, Queue, Route, later};
 use crate::deliver::Requests;
@@ -77,16 +78,7 @@ impl Queue {
     /// The rows of one body that are due on this route. `None`: nothing is due, or others were faster.
     pub(super) async fn claim(&self, route: Route) -> Result<Option<Claim>, StoreError> {
         let now = self.clock.now();
-        let mut bodies: Vec<(String,)> = sqlx::query_as(
-            "select body_id from queue where state = 'active' and route = $1 and next_at <= $2 and claimed_until <= $2
-             order by next_at, queue_id limit $3",
-        )
-        .bind(route.as_str())
-        .bind(now)
-        .bind(CANDIDATES)
-        .fetch_all(self.store.reader())
-        .await?;
-        bodies.dedup();
+        let mut bodies = self.due(route, now).await?;
         if bodies.is_empty() {
             return Ok(None);
         }
@@ -94,54 +86,45 @@ impl Queue {
         let [start] = random::<1>()?;
         let start = usize::from(start) % bodies.len();
         bodies.rotate_left(start);
-        for (body_id,) in bodies {
-            if let Some(claim) = self.claim_body(&body_id, route, now).await? {
+        for body_id in bodies {
+            if let Some(claim) = claim_body(&mut *self.store.writer().acquire().await?, &body_id, route, now).await? {
                 return Ok(Some(claim));
             }
         }
         Ok(None)
     }
 
-    async fn claim_body(&self, body_id: &str, route: Route, now: Time) -> Result<Option<Claim>, StoreError> {
-        let token = Token::random()?.to_string();
-        // 100 is `MOST_RECIPIENTS`.
-        let rows = sqlx::query(
-            "update queue set claimed_until = $1, claim = $2 where queue_id in (
-                 select queue_id from queue where body_id = $3 and route = $4 and state = 'active' and next_at <= $5
-                 and claimed_until <= $5 order by queue_id limit 100)
-             and state = 'active' and next_at <= $5 and claimed_until <= $5
-             returning queue_id, origin_id, kind, reverse_path, recipient, pickup_id, attempts, created_at, expires_at,
-             notify, orcpt, ret, envid, utf8, warned",
+    /// Claims of up to `most` bodies. On SQLite, where nobody else claims, one commit is enough for all of them.
+    pub(super) async fn claim_some(&self, route: Route, most: usize) -> Result<Vec<Claim>, StoreError> {
+        if self.store.engine() == Engine::Postgres {
+            return Ok(self.claim(route).await?.into_iter().collect());
+        }
+        let now = self.clock.now();
+        let mut bodies = self.due(route, now).await?;
+        bodies.truncate(most);
+        if bodies.is_empty() {
+            return Ok(Vec::new());
+        }
+        let some = Several { bodies, route, now, claims: Mutex::default() };
+        self.store.together(&some).await?;
+        Ok(some.claims.into_inner().unwrap_or_else(PoisonError::into_inner))
+    }
+
+    /// Bodies with rows that are due, the longest due first.
+    async fn due(&self, route: Route, now: Time) -> Result<Vec<String>, StoreError> {
+        // Rows of one body are due at the same time and lie beside each other; no order among those that are due at the
+        // same time, which may be thousands and would all be sorted.
+        let mut bodies: Vec<(String,)> = sqlx::query_as(
+            "select body_id from queue where state = 'active' and route = $1 and next_at <= $2 and claimed_until <= $2
+             order by next_at limit $3",
         )
-        .bind(later(now, LEASE))
-        .bind(&token)
-        .bind(body_id)
         .bind(route.as_str())
         .bind(now)
-        .fetch_all(self.store.writer())
+        .bind(CANDIDATES)
+        .fetch_all(self.store.reader())
         .await?;
-        let Some(first) = rows.first() else { return Ok(None) };
-        Ok(Some(Claim {
-            token,
-            body_id: body_id.parse()?,
-            origin: first.try_get::<String, _>("origin_id")?.parse()?,
-            kind: first.try_get::<String, _>("kind")?.parse().map_err(|_| StoreError::Corrupt("a kind"))?,
-            route,
-            reverse_path: reverse_path(first.try_get("reverse_path")?)?,
-            pickup: match first.try_get::<String, _>("pickup_id")? {
-                id if id.is_empty() => None,
-                id => Some(id.parse()?),
-            },
-            created_at: first.try_get("created_at")?,
-            expires_at: first.try_get("expires_at")?,
-            requests: Requests {
-                ret: asked(first, "ret", Return::parse)?,
-                envid: asked(first, "envid", Xtext::envid)?,
-                recipients: Vec::new(),
-                charset: if first.try_get::<i64, _>("utf8")? == 0 { Charset::Ascii } else { Charset::Utf8 },
-            },
-            rows: rows.iter().map(claimed_row).collect::<Result<_, _>>()?,
-        }))
+        bodies.dedup();
+        Ok(bodies.into_iter().map(|(body_id,)| body_id).collect())
     }
 
     /// Divides a claim: each part is one of its own, with its own token.
@@ -211,6 +194,74 @@ impl Queue {
         }
         Ok(())
     }
+}
+
+/// What is due of some bodies, taken in one transaction.
+struct Several {
+    bodies: Vec<String>,
+    route: Route,
+    now: Time,
+    claims: Mutex<Vec<Claim>>,
+}
+
+impl Write for Several {
+    fn write<'t>(&'t self, transaction: &'t mut Transaction<'static, Any>) -> Written<'t> {
+        Box::pin(async move {
+            let mut claims = Vec::with_capacity(self.bodies.len());
+            for body_id in &self.bodies {
+                claims.extend(claim_body(transaction, body_id, self.route, self.now).await?);
+            }
+            *self.claims.lock().unwrap_or_else(PoisonError::into_inner) = claims;
+            Ok(())
+        })
+    }
+}
+
+async fn claim_body(
+    connection: &mut AnyConnection,
+    body_id: &str,
+    route: Route,
+    now: Time,
+) -> Result<Option<Claim>, StoreError> {
+    let token = Token::random()?.to_string();
+    // 100 is `MOST_RECIPIENTS`.
+    let rows = sqlx::query(
+        "update queue set claimed_until = $1, claim = $2 where queue_id in (
+                 select queue_id from queue where body_id = $3 and route = $4 and state = 'active' and next_at <= $5
+                 and claimed_until <= $5 order by queue_id limit 100)
+             and state = 'active' and next_at <= $5 and claimed_until <= $5
+             returning queue_id, origin_id, kind, reverse_path, recipient, pickup_id, attempts, created_at, expires_at,
+             notify, orcpt, ret, envid, utf8, warned",
+    )
+    .bind(later(now, LEASE))
+    .bind(&token)
+    .bind(body_id)
+    .bind(route.as_str())
+    .bind(now)
+    .fetch_all(connection)
+    .await?;
+    let Some(first) = rows.first() else { return Ok(None) };
+    Ok(Some(Claim {
+        token,
+        body_id: body_id.parse()?,
+        origin: first.try_get::<String, _>("origin_id")?.parse()?,
+        kind: first.try_get::<String, _>("kind")?.parse().map_err(|_| StoreError::Corrupt("a kind"))?,
+        route,
+        reverse_path: reverse_path(first.try_get("reverse_path")?)?,
+        pickup: match first.try_get::<String, _>("pickup_id")? {
+            id if id.is_empty() => None,
+            id => Some(id.parse()?),
+        },
+        created_at: first.try_get("created_at")?,
+        expires_at: first.try_get("expires_at")?,
+        requests: Requests {
+            ret: asked(first, "ret", Return::parse)?,
+            envid: asked(first, "envid", Xtext::envid)?,
+            recipients: Vec::new(),
+            charset: if first.try_get::<i64, _>("utf8")? == 0 { Charset::Ascii } else { Charset::Utf8 },
+        },
+        rows: rows.iter().map(claimed_row).collect::<Result<_, _>>()?,
+    }))
 }
 
 fn claimed_row(row: &AnyRow) -> Result<ClaimedRow, StoreError> {

@@ -8,6 +8,9 @@
 
 use std::time::Duration;
 
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use sealpost_vault::db::{Write, Written};
 use sealpost_vault::id::{Token, random};
 use sealpost_vault::{EmailAddress, StoreError, Time};
 use sqlx::{Any, Transaction};
@@ -47,6 +50,13 @@ impl Queue {
         outcomes: &[Outcome],
         aftermath: &Aftermath<'_, U>,
     ) -> Result<(), StoreError> {
+        let all_delivered = outcomes.iter().all(|outcome| matches!(outcome, Outcome::Delivered(_)));
+        // Where the next hop wasn't told what the sender asked for, the sender may have to be told that it was relayed.
+        let nobody_asks = aftermath.requests != Taken::Not
+            || claim.rows.iter().all(|row| !Action::Relayed.is_asked(row.request.notify));
+        if all_delivered && nobody_asks {
+            return self.settle_delivered(claim, outcomes).await;
+        }
         let now = self.clock.now();
         let body_id = claim.body_id.to_string();
         let [a, b, c, d] = random::<4>()?;
@@ -104,6 +114,19 @@ impl Queue {
         }
         // What is left to do is repeated by the next sweep if it fails now.
         if let Err(error) = self.sweep_body(&body_id).await {
+            tracing::warn!(body_id = %claim.body_id, %error, "a delivered body could not be deleted yet");
+        }
+        Ok(())
+    }
+
+    /// What almost every claim comes to: nobody is to be told, so it can share its commit with others.
+    async fn settle_delivered(&self, claim: &Claim, outcomes: &[Outcome]) -> Result<(), StoreError> {
+        let delivered = Delivered { queue: self, claim, outcomes, swept: AtomicBool::new(false) };
+        self.store.together(&delivered).await?;
+        if !delivered.swept.into_inner()
+            && let Err(error) = self.sweep_body(&claim.body_id.to_string()).await
+        {
+            // What is left to do is repeated by the next sweep.
             tracing::warn!(body_id = %claim.body_id, %error, "a delivered body could not be deleted yet");
         }
         Ok(())
@@ -255,6 +278,37 @@ impl Claim {
 
 fn failures<'a, 'b>(told: &'a [(Option<Notify>, Reported<'b>)]) -> impl Iterator<Item = &'a Reported<'b>> {
     told.iter().map(|(_, told)| told).filter(|told| told.fate.action() == Action::Failed)
+}
+
+/// A claim whose rows were all delivered, to be written in one transaction.
+struct Delivered<'a> {
+    queue: &'a Queue,
+    claim: &'a Claim,
+    outcomes: &'a [Outcome],
+    /// The body went too.
+    swept: AtomicBool,
+}
+
+impl Write for Delivered<'_> {
+    fn write<'t>(&'t self, tx: &'t mut Transaction<'static, Any>) -> Written<'t> {
+        Box::pin(async move {
+            let (claim, now) = (self.claim, self.queue.clock.now());
+            for (row, outcome) in claim.rows.iter().zip(self.outcomes) {
+                let Outcome::Delivered(reply) = outcome else { continue };
+                let end = End::Deliver(reply);
+                if !self.queue.end_row(tx, claim, row, &end).await? {
+                    tracing::warn!(queue_id = %row.queue_id, origin = %claim.origin, "the row was taken by somebody else meanwhile");
+                    continue;
+                }
+                if let Some(event) = event(claim, row, outcome, &end) {
+                    audit::record(tx, event, now).await?;
+                }
+            }
+            let swept = Queue::delete_small_body(tx, &claim.body_id.to_string()).await?;
+            self.swept.store(swept, Ordering::SeqCst);
+            Ok(())
+        })
+    }
 }
 
 /// What the audit says of a row's end; nothing where it waits. The next hop's words stay out of it.

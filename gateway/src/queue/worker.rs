@@ -119,21 +119,27 @@ impl<U: Undeliverable> Office<U> {
                 _ = unsettled.wait_for(|waiting| *waiting == 0) => {}
                 () = self.stop.cancelled() => break,
             }
-            match self.queue.claim(route).await {
-                Ok(Some(claim)) => {
-                    let office = self.clone();
-                    let span = tracing::info_span!("delivery", origin = %claim.origin, body_id = %claim.body_id);
-                    let delivery = async move {
-                        office.deliver(claim).await;
-                        drop(permit);
-                    };
-                    deliveries.spawn(delivery.instrument(span));
+            // As many at once as there are workers free: a claim is a commit.
+            let mut free = vec![permit];
+            free.extend(std::iter::from_fn(|| permits.clone().try_acquire_owned().ok()));
+            match self.queue.claim_some(route, free.len()).await {
+                Ok(claims) if claims.is_empty() => {}
+                Ok(claims) => {
+                    for (claim, permit) in claims.into_iter().zip(free) {
+                        let office = self.clone();
+                        let span = tracing::info_span!("delivery", origin = %claim.origin, body_id = %claim.body_id);
+                        let delivery = async move {
+                            office.deliver(claim).await;
+                            drop(permit);
+                        };
+                        deliveries.spawn(delivery.instrument(span));
+                    }
                     continue;
                 }
-                Ok(None) => {}
-                Err(error) => tracing::error!(%error, route = route.as_str(), "the queue can't be read"),
+                Err(error) => {
+                    tracing::error!(%error, route = route.as_str(), "the queue can't be read");
+                }
             }
-            drop(permit);
             tokio::select! {
                 _ = timeout(LOOK_ANYWAY, self.queue.bell(route).notified()) => {}
                 () = self.stop.cancelled() => {}

@@ -11,7 +11,7 @@ use sealpost_vault::errands::{Answer, Bytes, Errand, Scope};
 use sealpost_vault::id::PickupId;
 use serde_json::Value;
 
-use crate::bench::{LIFETIME, Road, SENDER};
+use crate::bench::{LIFETIME, Road, SENDER, marked};
 use crate::passphrase::SigningIn;
 use crate::reader::Reader;
 use crate::reply::Reply;
@@ -201,7 +201,7 @@ pub async fn an_administrators_orders_are_recorded(road: Road) {
     road.queue.release(Selection::Id(row)).await.unwrap();
     road.queue.retry(Selection::Id(row)).await.unwrap();
     road.queue.delete(Selection::Id(row)).await.unwrap();
-    let waiting = road.submit(SENDER, &["box@archive.example"], &mail("box@archive.example")).await.unwrap();
+    let waiting = road.submit(SENDER, &["anna@home.example"], &marked("anna@home.example")).await.unwrap();
     assert!(road.gateway.spool().retry(waiting).await.unwrap());
     assert!(road.gateway.spool().delete(waiting).await.unwrap());
     assert!(!road.gateway.spool().delete(waiting).await.unwrap());

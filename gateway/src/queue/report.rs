@@ -139,7 +139,20 @@ impl Action {
         }
     }
 
-    /// As in the field, and in the names of the texts.
+    /// What a report about it says: its subject, its beginning, its end.
+    fn texts(self) -> [&'static str; 3] {
+        match self {
+            Self::Failed => ["mail-report-failed-subject", "mail-report-failed-opening", "mail-report-failed-closing"],
+            Self::Delayed => {
+                ["mail-report-delayed-subject", "mail-report-delayed-opening", "mail-report-delayed-closing"]
+            }
+            Self::Relayed => {
+                ["mail-report-relayed-subject", "mail-report-relayed-opening", "mail-report-relayed-closing"]
+            }
+        }
+    }
+
+    /// As in the field.
     fn as_str(self) -> &'static str {
         match self {
             Self::Failed => "failed",
@@ -180,10 +193,10 @@ impl Reporter {
         to: &EmailAddress,
         original: Option<&[u8]>,
     ) -> Result<Vec<u8>, ReportError> {
-        let said = action.as_str();
+        let [subject, beginning, closing] = action.texts();
         let date = self.texts.date(report.arrived_at);
         let opening = [("date", date.as_str()), ("organisation", &self.organisation)];
-        let mut text = format!("{}\r\n\r\n", self.texts.with(&format!("mail-report-{said}-opening"), &opening));
+        let mut text = format!("{}\r\n\r\n", self.texts.with(beginning, &opening));
         for told in report.recipients {
             let reply = match told.fate {
                 Fate::Refused => self.texts.get("mail-report-failed-refused"),
@@ -195,13 +208,13 @@ impl Reporter {
             };
             text.push_str(&format!("  {}\r\n  {reply}\r\n  {}\r\n\r\n", told.recipient, told.failure.text));
         }
-        text.push_str(&self.texts.get(&format!("mail-report-{said}-closing")));
+        text.push_str(&self.texts.get(closing));
         text.push_str("\r\n");
         let mut parts = vec![plain(text), self.delivery_status(report, action)?];
         if let Some(fields) = original.map(repeated_fields).filter(|fields| !fields.is_empty()) {
             parts.push(seven_bit("text/rfc822-headers", fields)?);
         }
-        self.compose(report, to, &self.texts.get(&format!("mail-report-{said}-subject")), parts)
+        self.compose(report, to, &self.texts.get(subject), parts)
     }
 
     /// To the postmaster: a reader's answer can't be delivered, and waits for him. Nothing of the answer is repeated.
@@ -400,7 +413,7 @@ mod tests {
                 let text = String::from_utf8(bytes).unwrap();
                 assert!(text.contains(lines), "{lines} in {text}");
                 assert!(text.contains("\r\n\r\nOriginal-Envelope-Id: A+ Subject: x\r\nReporting-MTA: "), "{text}");
-                assert!(text.is_ascii() && !text.contains("mail-report") && !text.contains("secret"), "{text}");
+                assert!(text.is_ascii() && !text.contains("mail-rep") && !text.contains("secret"), "{text}");
                 assert_eq!(text.matches("\r\nAuto-Submitted: auto-replied\r\n").count(), 1);
             }
         }

@@ -25,6 +25,7 @@ pub use chain::{Hash, Head, Signer, hex, unhex};
 pub use check::{Fault, Findings, Trusted};
 pub use event::{Event, FailureCause, How, LetterRead, Order, Proof, Recovery, Statement, Treated, Treatment, Way};
 pub use export::{Start, export, verify_export};
+pub(crate) use record::record_with;
 pub use record::{record, record_alone};
 pub use sequencer::{Chained, Sequencer, newest_head, read_head_file};
 pub use verify::verify;

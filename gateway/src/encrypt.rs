@@ -9,10 +9,9 @@
 
 use std::sync::Arc;
 
-use sqlx::{Any, Transaction};
 use tracing::{info, warn};
 
-use sealpost_vault::db::StoreError;
+use sealpost_vault::db::{Rows, StoreError};
 use sealpost_vault::id::QueueId;
 use sealpost_vault::{EmailAddress, Time};
 
@@ -49,19 +48,14 @@ pub(crate) struct Keyless {
 }
 
 impl Resolved {
-    /// Into the audit, in the transaction that queues the mails.
-    pub(crate) async fn record(
-        &self,
-        transaction: &mut Transaction<'static, Any>,
-        message: QueueId,
-        now: Time,
-    ) -> Result<(), StoreError> {
+    /// Into the audit, with the rows that queue the mails.
+    pub(crate) fn record(&self, rows: &mut Rows, message: QueueId, now: Time) -> Result<(), StoreError> {
         for Keyed { recipient, certificate, rule } in &self.keyed {
             let fingerprint = &certificate.fingerprint_hex();
-            audit::record(transaction, Event::Encrypted { message, recipient, fingerprint, rule }, now).await?;
+            audit::record_with(rows, Event::Encrypted { message, recipient, fingerprint, rule }, now)?;
         }
         for Keyless { recipient, rule } in &self.keyless {
-            audit::record(transaction, Event::Unsent { message, recipient, rule }, now).await?;
+            audit::record_with(rows, Event::Unsent { message, recipient, rule }, now)?;
         }
         Ok(())
     }

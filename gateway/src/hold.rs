@@ -50,6 +50,10 @@ pub(crate) struct Letters {
 }
 
 impl Letters {
+    pub(crate) fn is_empty(&self) -> bool {
+        self.pickups.is_empty()
+    }
+
     pub(crate) async fn record(
         &self,
         transaction: &mut Transaction<'static, Any>,

@@ -13,7 +13,6 @@
 
 use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use futures::FutureExt;
@@ -26,13 +25,12 @@ use sealpost_vault::EmailAddress;
 use sealpost_vault::bell::Ringer;
 use sealpost_vault::blobs::BlobStore;
 use sealpost_vault::clock::Clock;
-use sealpost_vault::db::{Db, Engine, StoreError, Write, Written};
+use sealpost_vault::db::{Db, Engine, Rows, StoreError, Write, Written};
 use sealpost_vault::id::{PickupId, QueueId, Token};
 
 use crate::addresses::{Own, ReplyDomain};
 use crate::audit::{self, Event};
 use crate::conversations::{self, Conversation};
-use crate::encrypt::Resolved;
 use crate::envelope::ReversePath;
 use crate::hold::Letters;
 use crate::keyring::Keyring;
@@ -41,7 +39,7 @@ use crate::notify::{self, Letterhead};
 use crate::pgp_mime::{self, Protection};
 use crate::pickups;
 use crate::policy::{Clearance, Judgement, Policy, Treatment};
-use crate::queue::{Kind, Mail, Placed, Queue, Route};
+use crate::queue::{Kind, Mail, Placed, Queue, Route, Then};
 use crate::rejection::Rejection;
 use crate::smtp::{Client, Door, Intake, ReceivedMessage};
 use crate::spool::{Claimed, Decision, Fallback, Judged, Spool};
@@ -370,25 +368,30 @@ impl Gateway {
         let held = self.hold(&parsed, &resolved.decisions).await?;
         let returned = self.take_back(&parsed, &resolved.decisions).await?;
         let unsent = self.unsent(&parsed, &resolved.keyless)?;
-        let mut mails: Vec<Mail> =
-            relayed.into_iter().chain(encrypted).chain(held.notifications).chain(unsent).collect();
-        let reported = returned.len();
+        let mails: Vec<Mail> = relayed.into_iter().chain(encrypted).chain(held.notifications).chain(unsent).collect();
         let (undelivered, reports): (Vec<PickupId>, Vec<Mail>) = returned.into_iter().unzip();
-        mails.extend(reports);
-        let mut placed = self.queue.place_all(mails).await?;
-        let blobs: Vec<String> = placed.iter().map(|mail| mail.blob_key().to_owned()).collect();
-        let reports = placed.split_off(placed.len().saturating_sub(reported));
+        // Whether a report goes out is known in the transaction only.
+        let reports = self.queue.place_all(reports, Then::Wait).await?;
+        let undelivered: Vec<(PickupId, Placed)> = undelivered.into_iter().zip(reports).collect();
+        let placed = self.queue.place_all(mails, Then::GoOn).await?;
         let placed: Vec<Placed> = placed.into_iter().map(|mail| mail.asking(&received.envelope)).collect();
-        let undelivered = undelivered.into_iter().zip(reports).collect();
-        let (letters, written) = (held.letters, AtomicBool::new(false));
-        let carried = Carried { gateway: self, claimed, letters, resolved, placed, undelivered, written };
-        if let Err(cause) = self.stores.own.together(&carried).await {
-            // A commit that fails may have happened all the same: its blobs stay, and are swept if it hasn't.
-            if !carried.written.into_inner() {
-                self.queue.forget_unqueued(&blobs).await;
-            }
+        let blobs: Vec<String> = placed.iter().map(|mail| mail.blob_key().to_owned()).collect();
+        let mut rows = Rows::new();
+        resolved.record(&mut rows, received.queue_id, self.clock.now())?;
+        for mail in &placed {
+            self.queue.rows(&mut rows, mail)?;
+        }
+        self.spool.finish(&mut rows, claimed)?;
+        let written = if held.letters.is_empty() && undelivered.is_empty() {
+            self.stores.own.write_rows(rows).await
+        } else {
+            self.stores.own.together(&Carried { gateway: self, letters: held.letters, rows, undelivered }).await
+        };
+        if let Err(cause) = written {
+            self.not_queued(&blobs).await;
             return Err(cause);
         }
+        self.queue.go_on(placed);
         self.queue.wake();
         Ok(())
     }
@@ -460,36 +463,26 @@ impl Intake for Gateway {
 /// What comes of a spooled message, to be written in one transaction.
 struct Carried<'a> {
     gateway: &'a Gateway,
-    claimed: &'a Claimed,
     letters: Letters,
-    resolved: Resolved,
-    placed: Vec<Placed>,
+    rows: Rows,
     undelivered: Vec<(PickupId, Placed)>,
-    /// Whether the last attempt came to the commit.
-    written: AtomicBool,
 }
 
 impl Write for Carried<'_> {
     fn write<'t>(&'t self, transaction: &'t mut Transaction<'static, Any>) -> Written<'t> {
         Box::pin(async move {
-            let (queue, now) = (&self.gateway.queue, self.gateway.clock.now());
-            self.written.store(false, Ordering::SeqCst);
+            let now = self.gateway.clock.now();
             self.letters.record(transaction, now).await?;
-            self.resolved.record(transaction, self.claimed.judged.received.queue_id, now).await?;
-            for mail in &self.placed {
-                queue.insert_copy(transaction, mail).await?;
-            }
+            let mut rows = self.rows.clone();
             for (pickup_id, report) in &self.undelivered {
                 // Another bounce may have been faster: the sender is told once.
                 if pickups::mark_undelivered(transaction, *pickup_id).await? {
                     let event = Event::NotificationReturned { pickup: *pickup_id };
-                    audit::record(transaction, event, now).await?;
-                    queue.insert_copy(transaction, report).await?;
+                    audit::record_with(&mut rows, event, now)?;
+                    self.gateway.queue.rows(&mut rows, report)?;
                 }
             }
-            self.gateway.spool.finish(transaction, self.claimed).await?;
-            self.written.store(true, Ordering::SeqCst);
-            Ok(())
+            rows.write(transaction).await
         })
     }
 }

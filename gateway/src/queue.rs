@@ -15,7 +15,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use sealpost_vault::db::met;
+use sealpost_vault::db::{Rows, Statement};
 use sealpost_vault::id::{PickupId, QueueId};
 use sealpost_vault::{BlobStore, Clock, Db, EmailAddress, StoreError, Time, blobs};
 use sqlx::{Any, Transaction};
@@ -25,6 +25,7 @@ use crate::deliver::Requests;
 use crate::envelope::{Charset, Envelope, ReversePath};
 use crate::keyring::Keyring;
 
+mod at_hand;
 mod backoff;
 mod body;
 mod claim;
@@ -109,6 +110,22 @@ words!(Kind {
     Report = "report",
 });
 
+static BODIES: Statement = Statement {
+    order: 10,
+    kind: sealpost_vault::db::Kind::Insert {
+        into: "outgoing (body_id, size, blob_key, sealed, created_at)",
+        row: "(?, ?, ?, ?, ?)",
+    },
+};
+static RECIPIENTS: Statement = Statement {
+    order: 11,
+    kind: sealpost_vault::db::Kind::Insert {
+        into: "queue (queue_id, body_id, origin_id, kind, route, reverse_path, recipient, pickup_id, state, attempts,
+               next_at, created_at, expires_at, claimed_until, claim, last_reply, notify, orcpt, ret, envid, utf8, warned)",
+        row: "(?, ?, ?, ?, ?, ?, ?, ?, 'active', 0, ?, ?, ?, ?, ?, '', ?, ?, ?, ?, ?, 0)",
+    },
+};
+
 /// A mail that is to leave.
 pub struct Mail {
     /// The accepted message that it comes from; in the log.
@@ -137,6 +154,7 @@ pub struct Placed {
     pickup: Option<PickupId>,
     lifetime: Duration,
     requests: Requests,
+    hand: Option<at_hand::Hand>,
 }
 
 impl Placed {
@@ -153,6 +171,15 @@ impl Placed {
     pub(crate) fn blob_key(&self) -> &str {
         &self.body.blob_key
     }
+}
+
+/// What follows the commit of what is placed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Then {
+    /// [`Queue::go_on`]: mail is kept at hand for it.
+    GoOn,
+    /// [`Queue::wake`].
+    Wait,
 }
 
 /// Who must be told when a notification can't be delivered, in the transaction that ends its row.
@@ -174,6 +201,15 @@ pub struct Queue {
     keyring: Arc<Keyring>,
     clock: Clock,
     bells: Arc<Bells>,
+    lanes: Arc<Lanes>,
+}
+
+/// Mail that is delivered from memory.
+#[derive(Default)]
+struct Lanes {
+    inside: at_hand::Lane,
+    outside: at_hand::Lane,
+    room: at_hand::Room,
 }
 
 /// Wakes the workers of each route.
@@ -186,7 +222,13 @@ struct Bells {
 impl Queue {
     /// `store` and `blobs` are the gateway's own.
     pub fn new(store: Db, blobs: BlobStore, keyring: Arc<Keyring>, clock: Clock) -> Self {
-        Self { store, blobs, keyring, clock, bells: Arc::default() }
+        Self { store, blobs, keyring, clock, bells: Arc::default(), lanes: Arc::default() }
+    }
+
+    /// As [`Queue::place`], and keeps the mail at hand if it can: for whoever calls [`Queue::go_on`] after the commit.
+    async fn place_at_hand(&self, mail: Mail) -> Result<Placed, StoreError> {
+        let hand = self.hand(mail.route, &mail.recipients, &mail.bytes)?;
+        Ok(Placed { hand, ..self.place(mail).await? })
     }
 
     /// Seals the body and, if it is large, puts it on stable storage. Touches no row.
@@ -205,14 +247,23 @@ impl Queue {
             pickup: mail.pickup,
             lifetime: mail.lifetime,
             requests: Requests::default(),
+            hand: None,
         })
     }
 
     /// Places all, or leaves nothing behind.
-    pub(crate) async fn place_all(&self, mails: impl IntoIterator<Item = Mail>) -> Result<Vec<Placed>, StoreError> {
+    pub(crate) async fn place_all(
+        &self,
+        mails: impl IntoIterator<Item = Mail>,
+        then: Then,
+    ) -> Result<Vec<Placed>, StoreError> {
         let mut placed: Vec<Placed> = Vec::new();
         for mail in mails {
-            match self.place(mail).await {
+            let placing = match then {
+                Then::GoOn => self.place_at_hand(mail).await,
+                Then::Wait => self.place(mail).await,
+            };
+            match placing {
                 Ok(body) => placed.push(body),
                 Err(error) => {
                     let blobs: Vec<String> = placed.iter().map(|body| body.blob_key().to_owned()).collect();
@@ -226,58 +277,68 @@ impl Queue {
 
     /// The body's row and one row per recipient. [`Queue::wake`] after the commit.
     pub async fn insert(&self, tx: &mut Transaction<'static, Any>, placed: Placed) -> Result<(), StoreError> {
-        self.insert_copy(tx, &placed).await
+        let mut rows = Rows::new();
+        self.rows(&mut rows, &placed)?;
+        rows.write(tx).await
     }
 
-    /// The same where the transaction may have to be repeated.
-    pub(crate) async fn insert_copy(
-        &self,
-        tx: &mut Transaction<'static, Any>,
-        placed: &Placed,
-    ) -> Result<(), StoreError> {
+    /// The same as rows for somebody's batch. [`Queue::go_on`] after the commit.
+    pub(crate) fn rows(&self, rows: &mut Rows, placed: &Placed) -> Result<(), StoreError> {
         if placed.recipients.is_empty() {
             return Err(StoreError::RowCount { found: 0, wanted: 1 });
         }
-        let now = self.clock.now();
-        let done = sqlx::query(
-            "insert into outgoing (body_id, size, blob_key, sealed, created_at) values ($1, $2, $3, $4, $5)",
-        )
-        .bind(placed.body_id.to_string())
-        .bind(placed.body.size)
-        .bind(placed.body.blob_key.clone())
-        .bind(placed.body.in_row.clone())
-        .bind(now)
-        .execute(&mut **tx)
-        .await?;
-        met(&done, 1)?;
+        let now = placed.hand.as_ref().map_or_else(|| self.clock.now(), |hand| hand.claimed_at);
+        let body_id = placed.body_id.to_string();
+        rows.push(
+            &BODIES,
+            [
+                body_id.as_str().into(),
+                placed.body.size.into(),
+                placed.body.blob_key.as_str().into(),
+                placed.body.in_row.clone().into(),
+                now.into(),
+            ],
+        );
+        let (claimed_until, token) = match &placed.hand {
+            None => (0, ""),
+            Some(hand) => (later(now, claim::LEASE), hand.token.as_str()),
+        };
         let requests = &placed.requests;
+        let ret = requests.ret.map(|ret| ret.to_string()).unwrap_or_default();
+        let envid = requests.envid.as_ref().map(ToString::to_string).unwrap_or_default();
         let utf8 = i64::from(requests.charset == Charset::Utf8);
+        let (origin, reverse_path) = (placed.origin.to_string(), placed.reverse_path.to_string());
+        let pickup = placed.pickup.map_or_else(String::new, |pickup| pickup.to_string());
+        let expires_at = later(now, placed.lifetime);
         for (n, recipient) in placed.recipients.iter().enumerate() {
             let request = requests.recipients.get(n).cloned().unwrap_or_default();
-            let done = sqlx::query(
-                "insert into queue (queue_id, body_id, origin_id, kind, route, reverse_path, recipient, pickup_id, state,
-                 attempts, next_at, created_at, expires_at, claimed_until, claim, last_reply, notify, orcpt, ret, envid,
-                 utf8, warned)
-                 values ($1, $2, $3, $4, $5, $6, $7, $8, 'active', 0, $9, $9, $10, 0, '', '', $11, $12, $13, $14, $15, 0)",
-            )
-            .bind(QueueId::random()?.to_string())
-            .bind(placed.body_id.to_string())
-            .bind(placed.origin.to_string())
-            .bind(placed.kind.as_str())
-            .bind(placed.route.as_str())
-            .bind(placed.reverse_path.to_string())
-            .bind(recipient.to_string())
-            .bind(placed.pickup.map_or_else(String::new, |pickup| pickup.to_string()))
-            .bind(now)
-            .bind(later(now, placed.lifetime))
-            .bind(request.notify.map(|notify| notify.to_string()).unwrap_or_default())
-            .bind(request.orcpt.map(|orcpt| orcpt.to_string()).unwrap_or_default())
-            .bind(requests.ret.map(|ret| ret.to_string()).unwrap_or_default())
-            .bind(requests.envid.as_ref().map(ToString::to_string).unwrap_or_default())
-            .bind(utf8)
-            .execute(&mut **tx)
-            .await?;
-            met(&done, 1)?;
+            let queue_id = match &placed.hand {
+                None => QueueId::random()?,
+                Some(hand) => *hand.queue_ids.get(n).ok_or(StoreError::Corrupt("a claim without its rows"))?,
+            };
+            rows.push(
+                &RECIPIENTS,
+                [
+                    queue_id.to_string().into(),
+                    body_id.as_str().into(),
+                    origin.as_str().into(),
+                    placed.kind.as_str().into(),
+                    placed.route.as_str().into(),
+                    reverse_path.as_str().into(),
+                    recipient.to_string().into(),
+                    pickup.as_str().into(),
+                    now.into(),
+                    now.into(),
+                    expires_at.into(),
+                    claimed_until.into(),
+                    token.into(),
+                    request.notify.map(|notify| notify.to_string()).unwrap_or_default().into(),
+                    request.orcpt.map(|orcpt| orcpt.to_string()).unwrap_or_default().into(),
+                    ret.as_str().into(),
+                    envid.as_str().into(),
+                    utf8.into(),
+                ],
+            );
         }
         Ok(())
     }
@@ -291,6 +352,13 @@ impl Queue {
     pub fn wake(&self) {
         self.bells.inside.notify_one();
         self.bells.outside.notify_one();
+    }
+
+    fn lane(&self, route: Route) -> &at_hand::Lane {
+        match route {
+            Route::Inside => &self.lanes.inside,
+            Route::Outside => &self.lanes.outside,
+        }
     }
 
     fn bell(&self, route: Route) -> &Notify {

@@ -6,6 +6,8 @@
 //!
 //! Security: nothing of a spooled message is in clear on disk but its size and time.
 
+mod fresh;
+
 use std::collections::VecDeque;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
@@ -14,9 +16,9 @@ use serde::{Deserialize, Serialize};
 use sqlx::{Any, Transaction};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
-use sealpost_vault::blobs::{BlobStore, Placed};
+use sealpost_vault::blobs::BlobStore;
 use sealpost_vault::clock::{Clock, Time};
-use sealpost_vault::db::{Db, Engine, StoreError, Write, Written, met};
+use sealpost_vault::db::{Db, Engine, Kind, Rows, Statement, StoreError, Write, Written, met};
 use sealpost_vault::id::{ConversationId, QueueId, Token, random};
 use sealpost_vault::{EmailAddress, Identity};
 
@@ -25,6 +27,8 @@ use crate::envelope::Envelope;
 use crate::keyring::Keyring;
 use crate::policy::Clearance;
 use crate::smtp::{Client, ReceivedMessage};
+
+use fresh::Fresh;
 
 /// How long a worker may hold a message before another takes it.
 const LEASE: Time = 600;
@@ -39,6 +43,15 @@ const QUICK: usize = 64 * 1024;
 const IN_HAND: u32 = 64;
 /// First and longest wait after a failed attempt.
 const RETRY: (Time, Time) = (30, 1_800);
+
+static ACCEPTED: Statement = Statement {
+    order: 1,
+    kind: Kind::Insert {
+        into: "spool (queue_id, size, blob_key, sealed, received_at, attempts, next_at, claimed_until, claim, last_error)",
+        row: "(?, ?, ?, ?, ?, ?, ?, ?, ?, '')",
+    },
+};
+static DONE: Statement = Statement { order: 2, kind: Kind::Delete { from: "spool", key: "queue_id", guard: "claim" } };
 
 /// What was decided for one recipient before the `250`.
 #[derive(Clone, Debug, Serialize, Deserialize)]
@@ -72,7 +85,15 @@ pub struct Judged {
     pub decisions: Vec<Decision>,
 }
 
-#[derive(Serialize, Deserialize)]
+#[derive(Serialize)]
+struct FrameRef<'a> {
+    envelope: &'a Envelope,
+    client: &'a Client,
+    received_at: Time,
+    decisions: &'a [Decision],
+}
+
+#[derive(Deserialize)]
 struct Frame {
     envelope: Envelope,
     client: Client,
@@ -112,6 +133,7 @@ pub struct Spool {
     /// Claimed, and not yet in a worker's hands.
     at_hand: Arc<tokio::sync::Mutex<VecDeque<Row>>>,
     room: Arc<Semaphore>,
+    fresh: Arc<Fresh>,
 }
 
 /// Whose claim is to be ended.
@@ -137,32 +159,68 @@ struct Row {
 impl Spool {
     pub fn new(store: Db, blobs: BlobStore, keyring: Arc<Keyring>, clock: Clock) -> Self {
         let room = Arc::new(Semaphore::new(usize::try_from(IN_HAND).unwrap_or(1)));
-        Self { store, blobs, keyring, clock, adrift: Arc::default(), at_hand: Arc::default(), room }
+        Self {
+            store,
+            blobs,
+            keyring,
+            clock,
+            adrift: Arc::default(),
+            at_hand: Arc::default(),
+            room,
+            fresh: Arc::default(),
+        }
     }
 
-    /// Puts a message on stable storage. When this returns `Ok`, it is ours.
+    /// Puts a message on stable storage. When this returns `Ok`, it is ours, and may lie at hand for a worker already.
     pub async fn commit(&self, judged: Judged) -> Result<QueueId, StoreError> {
         let queue_id = judged.received.queue_id;
-        let keyring = Arc::clone(&self.keyring);
-        let size = judged.received.bytes.len();
-        let seal = move || {
-            let (bytes, frame) = encode(judged)?;
-            let sealed = keyring.spool_seal(&queue_id, bytes);
-            Ok::<_, StoreError>((sealed.map_err(|_| StoreError::Corrupt("a message that can't be encrypted"))?, frame))
-        };
-        let (sealed, frame) = if size <= QUICK {
-            seal()?
-        } else {
-            let sealed = tokio::task::spawn_blocking(seal).await;
-            sealed.map_err(|_| StoreError::Corrupt("a message whose encryption panicked"))??
-        };
+        let plain = encode(&judged)?;
+        let sealed = self.seal(queue_id, plain).await?;
         let placed = self.blobs.place(format!("spool/{queue_id}"), sealed).await?;
-        let accepted = Accepted { queue_id, placed: &placed, frame: &frame, now: self.clock.now() };
-        if let Err(error) = self.store.together(&accepted).await {
+        let hand = self.fresh.room_for(&judged);
+        let (now, mut rows) = (self.clock.now(), Rows::new());
+        let claim = match hand {
+            Some(_) => QueueId::random()?.to_string(),
+            None => String::new(),
+        };
+        let (attempts, claimed_until) = if hand.is_some() { (1, now.saturating_add(LEASE)) } else { (0, 0) };
+        rows.push(
+            &ACCEPTED,
+            [
+                queue_id.to_string().into(),
+                placed.size.into(),
+                placed.blob_key.as_str().into(),
+                placed.in_row.into(),
+                now.into(),
+                attempts.into(),
+                now.into(),
+                claimed_until.into(),
+                claim.as_str().into(),
+            ],
+        );
+        record_accepted(&mut rows, queue_id, &judged.received.envelope, &judged.decisions, now)?;
+        if let Err(error) = self.store.write_rows(rows).await {
             self.take_out(queue_id, &placed.blob_key).await;
             return Err(error);
         }
+        if let Some(room) = hand {
+            let claimed = Claimed { judged, attempts, claim, blob_key: placed.blob_key, _room: Some(room) };
+            self.fresh.push(claimed, claimed_until);
+        }
         Ok(queue_id)
+    }
+
+    async fn seal(&self, queue_id: QueueId, plain: Vec<u8>) -> Result<Vec<u8>, StoreError> {
+        let keyring = Arc::clone(&self.keyring);
+        let size = plain.len();
+        let seal = move || keyring.spool_seal(&queue_id, plain);
+        let sealed = if size <= QUICK {
+            seal()
+        } else {
+            let sealed = tokio::task::spawn_blocking(seal).await;
+            sealed.map_err(|_| StoreError::Corrupt("a message whose encryption panicked"))?
+        };
+        sealed.map_err(|_| StoreError::Corrupt("a message that can't be encrypted"))
     }
 
     /// What could not be committed must not take the room that was too little. On PostgreSQL a lost connection leaves it
@@ -194,6 +252,9 @@ impl Spool {
     /// The next message that is due, claimed for this worker.
     pub async fn claim(&self) -> Result<Option<Claimed>, StoreError> {
         self.give_back().await?;
+        if let Some(claimed) = self.fresh.take(self.clock.now()) {
+            return Ok(Some(claimed));
+        }
         let Some(row) = self.next_row().await? else { return Ok(None) };
         let room = self.room_for(&row).await;
         let Row { queue_id, attempts, blob_key, sealed, claim, .. } = row;
@@ -233,6 +294,8 @@ impl Spool {
     /// Before a stop: what no worker has taken is as due as before.
     pub async fn let_go(&self) -> Result<(), StoreError> {
         let rows = std::mem::take(&mut *self.at_hand.lock().await);
+        let fresh = self.fresh.empty();
+        self.adrift().extend(fresh.map(|claimed| Adrift::One(claimed.claim, claimed.judged.received.queue_id)));
         self.adrift().extend(rows.into_iter().map(|row| Adrift::One(row.claim, row.queue_id)));
         self.give_back().await
     }
@@ -254,20 +317,11 @@ impl Spool {
         opened.map_err(|_| StoreError::Corrupt("a spooled message whose decryption panicked"))?
     }
 
-    /// Ends a claim with success, inside the transaction that queued the result. Delete the blob afterwards with [`Spool::sweep`].
-    pub async fn finish(
-        &self,
-        transaction: &mut Transaction<'static, Any>,
-        claimed: &Claimed,
-    ) -> Result<(), StoreError> {
-        let done = sqlx::query("delete from spool where queue_id = $1 and claim = $2")
-            .bind(claimed.judged.received.queue_id.to_string())
-            .bind(&claimed.claim)
-            .execute(&mut **transaction)
-            .await?;
-        met(&done, 1)?;
+    /// Ends a claim with success, together with the rows that queue the result. Delete the blob afterwards with [`Spool::sweep`].
+    pub fn finish(&self, rows: &mut Rows, claimed: &Claimed) -> Result<(), StoreError> {
         let Judged { received, decisions } = &claimed.judged;
-        record_relayed(transaction, received.queue_id, decisions, self.clock.now()).await
+        rows.push(&DONE, [received.queue_id.to_string().into(), claimed.claim.as_str().into()]);
+        record_relayed(rows, received.queue_id, decisions, self.clock.now())
     }
 
     /// Deletes what lay beside a finished row.
@@ -382,38 +436,9 @@ impl Spool {
     pub const LOOK_ANYWAY: Duration = Duration::from_secs(2);
 }
 
-/// An accepted message's row and record: what must be on stable storage before the `250`.
-struct Accepted<'a> {
-    queue_id: QueueId,
-    placed: &'a Placed,
-    frame: &'a Frame,
-    now: Time,
-}
-
-impl Write for Accepted<'_> {
-    fn write<'t>(&'t self, transaction: &'t mut Transaction<'static, Any>) -> Written<'t> {
-        Box::pin(async move {
-            sqlx::query(
-                "insert into spool (queue_id, size, blob_key, sealed, received_at, attempts, next_at, claimed_until, claim, last_error)
-                 values ($1, $2, $3, $4, $5, 0, $6, 0, '', '')",
-            )
-            .bind(self.queue_id.to_string())
-            .bind(self.placed.size)
-            .bind(self.placed.blob_key.clone())
-            .bind(self.placed.in_row.clone())
-            .bind(self.now)
-            .bind(self.now)
-            .execute(&mut **transaction)
-            .await?;
-            let Frame { envelope, decisions, .. } = self.frame;
-            record_accepted(transaction, self.queue_id, envelope, decisions, self.now).await
-        })
-    }
-}
-
-/// Says in the audit that a message was taken over, in the transaction that does it.
-pub(crate) async fn record_accepted(
-    transaction: &mut Transaction<'static, Any>,
+/// Says in the audit that a message was taken over, with the rows that do it.
+pub(crate) fn record_accepted(
+    rows: &mut Rows,
     message: QueueId,
     envelope: &Envelope,
     decisions: &[Decision],
@@ -421,20 +446,14 @@ pub(crate) async fn record_accepted(
 ) -> Result<(), StoreError> {
     let recipients = decisions.iter().map(treated).collect();
     let from = envelope.reverse_path.address();
-    audit::record(transaction, Event::Accepted { message, from, recipients }, now).await
+    audit::record_with(rows, Event::Accepted { message, from, recipients }, now)
 }
 
-/// Says in the audit which recipients' mail goes on as it came, in the transaction that queues it.
-pub(crate) async fn record_relayed(
-    transaction: &mut Transaction<'static, Any>,
-    message: QueueId,
-    decisions: &[Decision],
-    now: Time,
-) -> Result<(), StoreError> {
+/// Says in the audit which recipients' mail left the spool as it came, with the rows that queue it.
+fn record_relayed(rows: &mut Rows, message: QueueId, decisions: &[Decision], now: Time) -> Result<(), StoreError> {
     for decision in decisions {
         if let Decision::Relay { recipient, clearance } = decision {
-            let relayed = Event::Relayed { message, recipient, rule: clearance.rule() };
-            audit::record(transaction, relayed, now).await?;
+            audit::record_with(rows, Event::Relayed { message, recipient, rule: clearance.rule() }, now)?;
         }
     }
     Ok(())
@@ -477,17 +496,21 @@ impl Write for Claim {
 }
 
 /// Length of the frame as 32 bits big-endian, the frame as JSON, the message's bytes.
-fn encode(judged: Judged) -> Result<(Vec<u8>, Frame), StoreError> {
+fn encode(judged: &Judged) -> Result<Vec<u8>, StoreError> {
     let Judged { received, decisions } = judged;
-    let frame =
-        Frame { envelope: received.envelope, client: received.client, received_at: received.received_at, decisions };
-    let json = serde_json::to_vec(&frame)?;
+    let json = serde_json::to_vec(&FrameRef {
+        envelope: &received.envelope,
+        client: &received.client,
+        received_at: received.received_at,
+        decisions,
+    })?;
     let length = u32::try_from(json.len()).map_err(|_| StoreError::Corrupt("an envelope too large to spool"))?;
-    let mut out = Vec::with_capacity(4 + json.len() + received.bytes.len() + 16);
+    // Room for the tag, so that sealing needn't move it.
+    let mut out = Vec::with_capacity(4 + json.len() + received.bytes.len() + 64);
     out.extend_from_slice(&length.to_be_bytes());
     out.extend_from_slice(&json);
     out.extend_from_slice(&received.bytes);
-    Ok((out, frame))
+    Ok(out)
 }
 
 /// A decision as the audit says it: without the tokens of our own addresses.

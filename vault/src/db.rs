@@ -4,6 +4,7 @@
 //! run-time literals with `$1` placeholders, TEXT ids, BIGINT times, and no NULLs, so that both engines take them.
 //! Durability: WAL with `synchronous=FULL` (a commit is on stable storage), `secure_delete` (what is deleted is overwritten).
 
+mod rows;
 mod together;
 
 use std::str::FromStr;
@@ -16,6 +17,7 @@ use sqlx::{Any, AnyPool, Executor, Transaction};
 use crate::derive::FieldTooLong;
 use crate::id::{IdError, NoRandomness};
 
+pub use rows::{Kind, Rows, Statement, Value};
 pub use together::{Write, Written};
 
 /// What can go wrong between us and the stores. Never shown to a peer: callers log it and say something fixed.
@@ -89,6 +91,7 @@ pub struct Db {
     writer: AnyPool,
     reader: AnyPool,
     together: Arc<together::Together>,
+    gathered: Arc<rows::Gathered>,
 }
 
 /// A store that doesn't answer within this time isn't ready.
@@ -135,7 +138,7 @@ impl Db {
             Engine::Sqlite => pool(4).connect_with(options).await?,
             Engine::Postgres => writer.clone(),
         };
-        Ok(Self { engine, schema, writer, reader, together: Arc::default() })
+        Ok(Self { engine, schema, writer, reader, together: Arc::default(), gathered: Arc::default() })
     }
 
     /// Brings the schema up to date. One process does this: `serve` before its doors, or the gateway.

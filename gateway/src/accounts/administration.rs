@@ -20,6 +20,7 @@ use crate::notify::News;
 use crate::pickups;
 use crate::pins;
 use crate::pipeline::Gateway;
+use crate::queue::Then;
 
 /// An account, as its administration sees it.
 #[derive(Debug)]
@@ -87,7 +88,7 @@ impl Gateway {
         let pinned = pins::current(&self.stores.own, &self.keyring, &reader).await?;
         let mut done = Reset::WasDone;
         if let Some(pinned) = pinned {
-            let mails = self.queue.place_all(self.reset_mails(&reader, now).await?).await?;
+            let mails = self.queue.place_all(self.reset_mails(&reader, now).await?, Then::Wait).await?;
             let mut transaction = self.stores.own.begin().await?;
             if pins::reset(&mut transaction, &self.keyring, &pinned, now).await? {
                 credentials::delete(&mut transaction, pinned.account).await?;

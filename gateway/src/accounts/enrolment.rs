@@ -34,7 +34,7 @@ use crate::notify::{self, News};
 use crate::pickups::{self, Pickup, Way};
 use crate::pins::{self, Claim, NewPin, Pin, State};
 use crate::pipeline::Gateway;
-use crate::queue::{Kind, Mail};
+use crate::queue::{Kind, Mail, Then};
 use crate::seal::{self, LinkSecret, ReaderCertificate, Stored};
 
 /// How far a browser's clock may be ahead, in seconds.
@@ -225,7 +225,7 @@ impl Gateway {
             recovery_hash: &request.recovery,
         };
         let mails = self.news(&pickup, &fingerprint, before, now).await?;
-        let mails = self.queue.place_all(mails).await?;
+        let mails = self.queue.place_all(mails, Then::Wait).await?;
         let blobs: Vec<String> = mails.iter().map(|mail| mail.blob_key().to_owned()).collect();
 
         let mut transaction = self.stores.own.begin().await?;

@@ -4,10 +4,12 @@ use serde::Serialize;
 use sqlx::{Any, Transaction};
 
 use sealpost_vault::clock::Time;
-use sealpost_vault::db::{Db, StoreError, met};
-use sealpost_vault::id::QueueId;
+use sealpost_vault::db::{Db, Kind, Rows, Statement, StoreError};
 
 use super::Event;
+
+static RECORDS: Statement =
+    Statement { order: 50, kind: Kind::Insert { into: "audit_records (recorded_at, body)", row: "(?, ?)" } };
 
 #[derive(Serialize)]
 struct Body<'a> {
@@ -22,22 +24,21 @@ pub async fn record(
     event: Event<'_>,
     now: Time,
 ) -> Result<(), StoreError> {
+    let mut rows = Rows::new();
+    record_with(&mut rows, event, now)?;
+    rows.write(transaction).await
+}
+
+/// Records an event together with the rows that make it true.
+pub fn record_with(rows: &mut Rows, event: Event<'_>, now: Time) -> Result<(), StoreError> {
     let body = serde_json::to_string(&Body { at: now, event: &event })?;
-    let done = sqlx::query(
-        "insert into audit_records (record_id, position, recorded_at, body)
-         select $1, coalesce(max(position), 0) + 1, $2, $3 from audit_records",
-    )
-    .bind(QueueId::random()?.to_string())
-    .bind(now)
-    .bind(body)
-    .execute(&mut **transaction)
-    .await?;
-    met(&done, 1)
+    rows.push(&RECORDS, [now.into(), body.into()]);
+    Ok(())
 }
 
 /// Records an event that changes no row of ours: something was refused.
 pub async fn record_alone(store: &Db, event: Event<'_>, now: Time) -> Result<(), StoreError> {
-    let mut transaction = store.begin().await?;
-    record(&mut transaction, event, now).await?;
-    Ok(transaction.commit().await?)
+    let mut rows = Rows::new();
+    record_with(&mut rows, event, now)?;
+    store.write_rows(rows).await
 }

@@ -18,13 +18,13 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use sqlx::any::AnyRow;
-use sqlx::{Any, AssertSqlSafe, Row, Transaction};
+use sqlx::{Any, Row, Transaction};
 use tokio::sync::Mutex;
 use tokio_util::sync::CancellationToken;
 use tracing::error;
 
 use sealpost_vault::clock::Clock;
-use sealpost_vault::db::{Db, Engine, StoreError, met};
+use sealpost_vault::db::{Db, Engine, Kind, Rows, Statement, StoreError};
 use sealpost_vault::derive::sha256;
 
 use crate::keyring::Keyring;
@@ -34,8 +34,11 @@ use super::chain::{BEGINNING, Hash, Head, Signer, link};
 
 /// Records chained in one transaction: SQLite's only writer must not be held for long.
 const BATCH: i64 = 200;
-/// Records in one statement: going to the database costs more than a row.
-const ROWS: usize = 50;
+/// The chain's next records.
+static CHAINED: Statement =
+    Statement { order: 1, kind: Kind::Insert { into: "audit_chain (n, hash, body)", row: "(?, ?, ?)" } };
+/// They wait no longer.
+static TAKEN: Statement = Statement { order: 2, kind: Kind::DeleteKeys { from: "audit_records", key: "position" } };
 /// How often it looks.
 const EVERY: Duration = Duration::from_secs(1);
 /// Keeps two gateways on PostgreSQL from chaining at once.
@@ -115,28 +118,20 @@ impl<S: Signer> Sequencer<S> {
             return Ok(Chained::Busy);
         }
         let (mut n, mut hash) = last_link(&mut transaction).await?;
-        let waiting: Vec<(String, String)> = sqlx::query_as(
-            "select record_id, body from audit_records order by position, recorded_at, record_id limit $1",
-        )
-        .bind(BATCH)
-        .fetch_all(&mut *transaction)
-        .await?;
+        let waiting: Vec<(i64, String)> =
+            sqlx::query_as("select position, body from audit_records order by position limit $1")
+                .bind(BATCH)
+                .fetch_all(&mut *transaction)
+                .await?;
         let count = waiting.len();
-        for rows in waiting.chunks(ROWS) {
-            let mut insert = sqlx::query(AssertSqlSafe(insert_rows(rows.len())));
-            for (_, body) in rows {
-                n = n.saturating_add(1);
-                hash = link(n, &hash, &sha256(body.as_bytes()))?;
-                insert = insert.bind(n).bind(hash.to_vec()).bind(body.clone());
-            }
-            insert.execute(&mut *transaction).await?;
-            let mut delete = sqlx::query(AssertSqlSafe(delete_rows(rows.len())));
-            for (record_id, _) in rows {
-                delete = delete.bind(record_id.clone());
-            }
-            let taken = delete.execute(&mut *transaction).await?;
-            met(&taken, u64::try_from(rows.len()).unwrap_or(u64::MAX))?;
+        let mut rows = Rows::new();
+        for (position, body) in waiting {
+            n = n.saturating_add(1);
+            hash = link(n, &hash, &sha256(body.as_bytes()))?;
+            rows.push(&CHAINED, [n.into(), hash.to_vec().into(), body.into()]);
+            rows.push(&TAKEN, [position.into()]);
         }
+        rows.write(&mut transaction).await?;
         if count > 0 {
             self.sign(&mut transaction, n, hash).await?;
         }
@@ -218,19 +213,6 @@ impl<S: Signer> Sequencer<S> {
             }
         }
     }
-}
-
-/// Chains so many records.
-fn insert_rows(count: usize) -> String {
-    let values: Vec<String> =
-        (0..count).map(|row| format!("(${}, ${}, ${})", 3 * row + 1, 3 * row + 2, 3 * row + 3)).collect();
-    format!("insert into audit_chain (n, hash, body) values {}", values.join(", "))
-}
-
-/// Takes so many records out of those that wait.
-fn delete_rows(count: usize) -> String {
-    let ids: Vec<String> = (1..=count).map(|id| format!("${id}")).collect();
-    format!("delete from audit_records where record_id in ({})", ids.join(", "))
 }
 
 async fn last_link(transaction: &mut Transaction<'static, Any>) -> Result<(i64, Hash), StoreError> {

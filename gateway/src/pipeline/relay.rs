@@ -5,55 +5,38 @@
 
 use std::collections::HashMap;
 
-use sqlx::{Any, Transaction};
 use tracing::info;
 
-use sealpost_vault::db::{StoreError, Write, Written};
-use sealpost_vault::{EmailAddress, Time};
+use sealpost_vault::EmailAddress;
+use sealpost_vault::db::{Rows, StoreError};
 
 use super::Gateway;
 use crate::addresses::Own;
 use crate::conversations;
 use crate::message::{Facts, ParsedMessage, outgoing, trace_header};
-use crate::queue::{Kind, Mail, Placed, Route};
-use crate::spool::{Decision, record_accepted, record_relayed};
-
-/// A message that goes on at once, to be written in one transaction.
-struct Passed<'a> {
-    gateway: &'a Gateway,
-    parsed: &'a ParsedMessage,
-    decisions: &'a [Decision],
-    placed: Vec<Placed>,
-    now: Time,
-}
-
-impl Write for Passed<'_> {
-    fn write<'t>(&'t self, transaction: &'t mut Transaction<'static, Any>) -> Written<'t> {
-        Box::pin(async move {
-            let received = &self.parsed.received;
-            record_accepted(transaction, received.queue_id, &received.envelope, self.decisions, self.now).await?;
-            for mail in &self.placed {
-                self.gateway.queue.insert_copy(transaction, mail).await?;
-            }
-            record_relayed(transaction, received.queue_id, self.decisions, self.now).await
-        })
-    }
-}
+use crate::queue::{Kind, Mail, Placed, Route, Then};
+use crate::smtp::ReceivedMessage;
+use crate::spool::{Decision, record_accepted};
 
 impl Gateway {
     /// Queues a message of which all recipients get what came. When this returns `Ok`, it is ours.
     pub(super) async fn pass_on(&self, parsed: &ParsedMessage, decisions: &[Decision]) -> Result<(), StoreError> {
+        let ReceivedMessage { queue_id, envelope, .. } = &parsed.received;
         let mails = self.relay(parsed, decisions).await?;
-        let envelope = &parsed.received.envelope;
-        let placed =
-            self.queue.place_all(mails).await?.into_iter().map(|mail| mail.asking(envelope)).collect::<Vec<_>>();
+        let placed = self.queue.place_all(mails, Then::GoOn).await?;
+        let placed: Vec<Placed> = placed.into_iter().map(|mail| mail.asking(envelope)).collect();
         let blobs: Vec<String> = placed.iter().map(|mail| mail.blob_key().to_owned()).collect();
-        let passed = Passed { gateway: self, parsed, decisions, placed, now: self.clock.now() };
-        if let Err(cause) = self.stores.own.together(&passed).await {
+        let (now, mut rows) = (self.clock.now(), Rows::new());
+        // That they are relayed, and by which rule, stands in this record.
+        record_accepted(&mut rows, *queue_id, envelope, decisions, now)?;
+        for mail in &placed {
+            self.queue.rows(&mut rows, mail)?;
+        }
+        if let Err(cause) = self.stores.own.write_rows(rows).await {
             self.not_queued(&blobs).await;
             return Err(cause);
         }
-        self.queue.wake();
+        self.queue.go_on(placed);
         Ok(())
     }
 

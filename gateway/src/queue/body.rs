@@ -19,6 +19,14 @@ const QUICK: usize = 256 * 1024;
 /// After this long, a blob without a row isn't on its way into one, in seconds.
 const ORPHANED: Time = 3_600;
 
+/// Where a body lies.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Place {
+    Row,
+    /// In a blob, or nobody could tell.
+    Blob,
+}
+
 pub(super) async fn seal(keyring: &Arc<Keyring>, id: QueueId, plain: Vec<u8>) -> Result<Vec<u8>, StoreError> {
     off_thread(keyring, plain, move |keyring, plain| keyring.spool_seal(&id, plain))
         .await
@@ -52,32 +60,29 @@ where
 
 impl Queue {
     /// The clear bytes of a body.
-    pub(super) async fn body(&self, body_id: QueueId) -> Result<Vec<u8>, StoreError> {
+    pub(super) async fn body(&self, body_id: QueueId) -> Result<(Vec<u8>, Place), StoreError> {
         let (blob_key, in_row): (String, Vec<u8>) =
             sqlx::query_as("select blob_key, sealed from outgoing where body_id = $1")
                 .bind(body_id.to_string())
                 .fetch_optional(self.store.reader())
                 .await?
                 .ok_or(StoreError::Corrupt("a row without its body"))?;
+        let place = if blob_key.is_empty() { Place::Row } else { Place::Blob };
         let sealed = self.blobs.fetch(&blob_key, in_row).await?;
-        open(&self.keyring, body_id, sealed).await
+        Ok((open(&self.keyring, body_id, sealed).await?, place))
     }
 
     /// After rows were deleted: the body, if that was its last row and it lies in the database. Two transactions that
     /// delete the last two rows don't see each other's; then [`Queue::sweep_body`] after the commit finds what is left.
-    /// True: it is gone.
-    pub(super) async fn delete_small_body(
-        tx: &mut Transaction<'static, Any>,
-        body_id: &str,
-    ) -> Result<bool, StoreError> {
-        let done = sqlx::query(
+    pub(super) async fn delete_small_body(tx: &mut Transaction<'static, Any>, body_id: &str) -> Result<(), StoreError> {
+        sqlx::query(
             "delete from outgoing where body_id = $1 and blob_key = ''
              and not exists (select 1 from queue where queue.body_id = outgoing.body_id)",
         )
         .bind(body_id)
         .execute(&mut **tx)
         .await?;
-        Ok(done.rows_affected() > 0)
+        Ok(())
     }
 
     /// Bodies for which no commit was tried must not keep the room that was too little.

@@ -8,13 +8,12 @@
 
 use std::time::Duration;
 
-use std::sync::atomic::{AtomicBool, Ordering};
-
-use sealpost_vault::db::{Write, Written};
+use sealpost_vault::db::{Rows, Statement};
 use sealpost_vault::id::{Token, random};
 use sealpost_vault::{EmailAddress, StoreError, Time};
 use sqlx::{Any, Transaction};
 
+use super::body::Place;
 use super::claim::{Claim, ClaimedRow, Warning};
 use super::report::{Action, Fate, Report, ReportError, Reported, Reporter};
 use super::{Kind, LIFETIME, Mail, Queue, Route, Undeliverable, backoff, later};
@@ -29,6 +28,19 @@ enum End<'a> {
     Fail(&'a Failure),
 }
 
+static DELIVERED: Statement =
+    Statement { order: 20, kind: sealpost_vault::db::Kind::Delete { from: "queue", key: "queue_id", guard: "claim" } };
+/// Bodies in the database whose last row went. Two transactions that delete the last two rows of a body don't see each
+/// other's: the next sweep finds what is left.
+static LAST_ROW: Statement = Statement {
+    order: 21,
+    kind: sealpost_vault::db::Kind::DeleteIf {
+        from: "outgoing",
+        key: "body_id",
+        condition: "blob_key = '' and not exists (select 1 from queue where queue.body_id = outgoing.body_id)",
+    },
+};
+
 /// Who helps to settle.
 pub(super) struct Aftermath<'a, U> {
     pub(super) undeliverable: &'a U,
@@ -38,6 +50,8 @@ pub(super) struct Aftermath<'a, U> {
     /// Whether it was told what the sender asked for.
     pub(super) requests: Taken,
     pub(super) warn_after: Option<Duration>,
+    /// Where the body lies.
+    pub(super) lies: Place,
     /// The mail as it was sent; `None` where it couldn't be read.
     pub(super) original: Option<&'a [u8]>,
 }
@@ -54,8 +68,8 @@ impl Queue {
         // Where the next hop wasn't told what the sender asked for, the sender may have to be told that it was relayed.
         let nobody_asks = aftermath.requests != Taken::Not
             || claim.rows.iter().all(|row| !Action::Relayed.is_asked(row.request.notify));
-        if all_delivered && nobody_asks {
-            return self.settle_delivered(claim, outcomes).await;
+        if all_delivered && nobody_asks && self.settle_delivered(claim, outcomes, aftermath.lies).await? {
+            return Ok(());
         }
         let now = self.clock.now();
         let body_id = claim.body_id.to_string();
@@ -119,17 +133,34 @@ impl Queue {
         Ok(())
     }
 
-    /// What almost every claim comes to: nobody is to be told, so it can share its commit with others.
-    async fn settle_delivered(&self, claim: &Claim, outcomes: &[Outcome]) -> Result<(), StoreError> {
-        let delivered = Delivered { queue: self, claim, outcomes, swept: AtomicBool::new(false) };
-        self.store.together(&delivered).await?;
-        if !delivered.swept.into_inner()
+    /// What almost every claim comes to: nobody is to be told, so it is rows in a batch. `false`: it isn't so simple.
+    async fn settle_delivered(&self, claim: &Claim, outcomes: &[Outcome], body: Place) -> Result<bool, StoreError> {
+        let (now, mut rows) = (self.clock.now(), Rows::new());
+        for (row, outcome) in claim.rows.iter().zip(outcomes) {
+            let Outcome::Delivered(reply) = outcome else { return Ok(false) };
+            rows.push(&DELIVERED, [row.queue_id.to_string().into(), claim.token.as_str().into()]);
+            if let Some(event) = event(claim, row, outcome, &End::Deliver(reply)) {
+                audit::record_with(&mut rows, event, now)?;
+            }
+        }
+        rows.push(&LAST_ROW, [claim.body_id.to_string().into()]);
+        match self.store.write_rows(rows).await {
+            Ok(()) => {}
+            // Some were taken by somebody else meanwhile: each is looked at.
+            Err(StoreError::RowCount { .. }) => return Ok(false),
+            Err(error) => return Err(error),
+        }
+        for (row, outcome) in claim.rows.iter().zip(outcomes) {
+            if let Outcome::Delivered(reply) = outcome {
+                said_delivered(claim, row, reply);
+            }
+        }
+        if body == Place::Blob
             && let Err(error) = self.sweep_body(&claim.body_id.to_string()).await
         {
-            // What is left to do is repeated by the next sweep.
             tracing::warn!(body_id = %claim.body_id, %error, "a delivered body could not be deleted yet");
         }
-        Ok(())
+        Ok(true)
     }
 
     /// `false`: the row isn't ours any more.
@@ -144,7 +175,7 @@ impl Queue {
         let kind = claim.kind.as_str();
         let done = match end {
             End::Deliver(reply) => {
-                tracing::info!(%queue_id, %origin, kind, %recipient, reply, "delivered");
+                said_delivered(claim, row, reply);
                 delete(tx, row, claim).await?
             }
             End::Wait { until, reply, warning } => {
@@ -280,37 +311,6 @@ fn failures<'a, 'b>(told: &'a [(Option<Notify>, Reported<'b>)]) -> impl Iterator
     told.iter().map(|(_, told)| told).filter(|told| told.fate.action() == Action::Failed)
 }
 
-/// A claim whose rows were all delivered, to be written in one transaction.
-struct Delivered<'a> {
-    queue: &'a Queue,
-    claim: &'a Claim,
-    outcomes: &'a [Outcome],
-    /// The body went too.
-    swept: AtomicBool,
-}
-
-impl Write for Delivered<'_> {
-    fn write<'t>(&'t self, tx: &'t mut Transaction<'static, Any>) -> Written<'t> {
-        Box::pin(async move {
-            let (claim, now) = (self.claim, self.queue.clock.now());
-            for (row, outcome) in claim.rows.iter().zip(self.outcomes) {
-                let Outcome::Delivered(reply) = outcome else { continue };
-                let end = End::Deliver(reply);
-                if !self.queue.end_row(tx, claim, row, &end).await? {
-                    tracing::warn!(queue_id = %row.queue_id, origin = %claim.origin, "the row was taken by somebody else meanwhile");
-                    continue;
-                }
-                if let Some(event) = event(claim, row, outcome, &end) {
-                    audit::record(tx, event, now).await?;
-                }
-            }
-            let swept = Queue::delete_small_body(tx, &claim.body_id.to_string()).await?;
-            self.swept.store(swept, Ordering::SeqCst);
-            Ok(())
-        })
-    }
-}
-
 /// What the audit says of a row's end; nothing where it waits. The next hop's words stay out of it.
 fn event<'a>(claim: &Claim, row: &'a ClaimedRow, outcome: &Outcome, end: &End<'a>) -> Option<Event<'a>> {
     let (message, mail, recipient) = (claim.origin, claim.kind.as_str(), &row.recipient);
@@ -325,6 +325,11 @@ fn event<'a>(claim: &Claim, row: &'a ClaimedRow, outcome: &Outcome, end: &End<'a
             Some(Event::Failed { row: row.queue_id, message, mail, recipient, status: &failure.status, cause })
         }
     }
+}
+
+fn said_delivered(claim: &Claim, row: &ClaimedRow, reply: &str) {
+    let (queue_id, origin, kind, recipient) = (row.queue_id, claim.origin, claim.kind.as_str(), &row.recipient);
+    tracing::info!(%queue_id, %origin, kind, %recipient, reply, "delivered");
 }
 
 async fn delete(

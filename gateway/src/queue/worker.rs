@@ -7,12 +7,14 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use sealpost_vault::{EmailAddress, StoreError};
-use tokio::sync::{Semaphore, watch};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore, watch};
 use tokio::task::JoinSet;
-use tokio::time::{Instant, MissedTickBehavior, interval_at, sleep, timeout};
+use tokio::time::{Instant, MissedTickBehavior, interval_at, sleep, sleep_until, timeout};
 use tokio_util::sync::CancellationToken;
-use tracing::Instrument;
+use tracing::{Instrument, Span};
 
+use super::at_hand::Ready;
+use super::body::Place;
 use super::claim::{Claim, ClaimedRow, RENEWAL};
 use super::report::Reporter;
 use super::settle::Aftermath;
@@ -107,6 +109,10 @@ impl<U: Undeliverable> Office<U> {
     pub(super) async fn work(self: Arc<Self>, route: Route) {
         let permits = Arc::new(Semaphore::new(WORKERS));
         let mut deliveries = JoinSet::new();
+        let lane = self.queue.lane(route);
+        let mut at_hand = lane.open();
+        let mut look_at = Instant::now();
+        let mut its_turn = false;
         while !self.stop.is_cancelled() {
             while deliveries.try_join_next().is_some() {}
             let permit = tokio::select! {
@@ -119,38 +125,89 @@ impl<U: Undeliverable> Office<U> {
                 _ = unsettled.wait_for(|waiting| *waiting == 0) => {}
                 () = self.stop.cancelled() => break,
             }
-            // As many at once as there are workers free: a claim is a commit.
-            let mut free = vec![permit];
-            free.extend(std::iter::from_fn(|| permits.clone().try_acquire_owned().ok()));
-            match self.queue.claim_some(route, free.len()).await {
-                Ok(claims) if claims.is_empty() => {}
-                Ok(claims) => {
-                    for (claim, permit) in claims.into_iter().zip(free) {
-                        let office = self.clone();
-                        let span = tracing::info_span!("delivery", origin = %claim.origin, body_id = %claim.body_id);
-                        let delivery = async move {
-                            office.deliver(claim).await;
-                            drop(permit);
-                        };
-                        deliveries.spawn(delivery.instrument(span));
-                    }
-                    continue;
-                }
-                Err(error) => {
-                    tracing::error!(%error, route = route.as_str(), "the queue can't be read");
-                }
+            if std::mem::take(&mut its_turn)
+                && let Some(ready) = at_hand.as_mut().and_then(|at_hand| at_hand.try_recv().ok())
+            {
+                self.begin(&mut deliveries, permit, ready);
+                continue;
             }
+            if Instant::now() >= look_at {
+                look_at = Instant::now() + LOOK_ANYWAY;
+                // As many at once as there are workers free: a claim is a commit.
+                let mut free = vec![permit];
+                free.extend(std::iter::from_fn(|| permits.clone().try_acquire_owned().ok()));
+                match self.queue.claim_some(route, free.len()).await {
+                    Ok(claims) => {
+                        if !claims.is_empty() {
+                            // There may be more; what is at hand has its turn in between.
+                            look_at = Instant::now();
+                            its_turn = true;
+                        }
+                        for (claim, permit) in claims.into_iter().zip(free) {
+                            let span = delivery_span(&claim);
+                            let office = self.clone();
+                            let delivery = async move {
+                                office.deliver(claim).await;
+                                drop(permit);
+                            };
+                            deliveries.spawn(delivery.instrument(span));
+                        }
+                    }
+                    Err(error) => tracing::error!(%error, route = route.as_str(), "the queue can't be read"),
+                }
+                continue;
+            }
+            let next = async {
+                match &mut at_hand {
+                    Some(at_hand) => at_hand.recv().await,
+                    None => std::future::pending().await,
+                }
+            };
             tokio::select! {
-                _ = timeout(LOOK_ANYWAY, self.queue.bell(route).notified()) => {}
+                Some(ready) = next => self.begin(&mut deliveries, permit, ready),
+                () = self.queue.bell(route).notified() => look_at = Instant::now(),
+                () = sleep_until(look_at) => {}
                 () = self.stop.cancelled() => {}
+            }
+        }
+        lane.close();
+        if let Some(at_hand) = &mut at_hand {
+            at_hand.close();
+            while let Some(Ready { claim, .. }) = at_hand.recv().await {
+                self.give_back(claim).await;
             }
         }
         while deliveries.join_next().await.is_some() {}
     }
 
+    fn begin(self: &Arc<Self>, deliveries: &mut JoinSet<()>, permit: OwnedSemaphorePermit, ready: Ready) {
+        let (office, span) = (self.clone(), delivery_span(&ready.claim));
+        let delivery = async move {
+            office.deliver_ready(ready).await;
+            drop(permit);
+        };
+        deliveries.spawn(delivery.instrument(span));
+    }
+
     /// One claim, from its body to its end.
     pub(super) async fn deliver(&self, claim: Claim) {
         let body = self.queue.body(claim.body_id).await;
+        self.deliver_body(claim, body).await;
+    }
+
+    /// The same for what lies at hand. It may have lain there while the next hop was slow.
+    async fn deliver_ready(&self, Ready { claim, bytes, claimed_at, room }: Ready) {
+        if claimed_at.elapsed() > RENEWAL
+            && let Err(error) = self.queue.renew(&claim).await
+        {
+            tracing::warn!(%error, "a claim at hand was lost, or its lease could not be renewed");
+            return;
+        }
+        self.deliver_body(claim, Ok((bytes, Place::Row))).await;
+        drop(room);
+    }
+
+    async fn deliver_body(&self, claim: Claim, body: Result<(Vec<u8>, Place), StoreError>) {
         let route = claim.route;
         let mut ways: Vec<(&Destination, Vec<ClaimedRow>)> = Vec::new();
         let (claim, rows) = claim.without_rows();
@@ -172,9 +229,9 @@ impl<U: Undeliverable> Office<U> {
         }
     }
 
-    async fn deliver_to(&self, to: &Destination, claim: Claim, body: &Result<Vec<u8>, StoreError>) {
+    async fn deliver_to(&self, to: &Destination, claim: Claim, body: &Result<(Vec<u8>, Place), StoreError>) {
         let delivery = match body {
-            Ok(bytes) => self.hand_over(to, &claim, bytes).await,
+            Ok((bytes, _)) => self.hand_over(to, &claim, bytes).await,
             // The store may be away for a moment: nothing to refuse a mail for.
             Err(error) => {
                 tracing::error!(%error, "the body can't be read");
@@ -183,21 +240,23 @@ impl<U: Undeliverable> Office<U> {
                 Some(Delivery { outcomes, host: String::new(), requests: Taken::Not })
             }
         };
-        let Some(delivery) = delivery else {
-            if let Err(error) = self.queue.give_back(claim).await {
-                tracing::warn!(%error, "a claim could not be given back; its lease ends it");
-            }
-            return;
-        };
+        let Some(delivery) = delivery else { return self.give_back(claim).await };
         let aftermath = Aftermath {
             undeliverable: self.undeliverable.as_ref(),
             reporter: &self.reporter,
             hop: &delivery.host,
             requests: delivery.requests,
             warn_after: self.warn_after,
-            original: body.as_deref().ok(),
+            lies: body.as_ref().map_or(Place::Blob, |(_, place)| *place),
+            original: body.as_ref().ok().map(|(bytes, _)| bytes.as_slice()),
         };
         self.settle(&claim, &delivery.outcomes, &aftermath).await;
+    }
+
+    async fn give_back(&self, claim: Claim) {
+        if let Err(error) = self.queue.give_back(claim).await {
+            tracing::warn!(%error, "a claim could not be given back; its lease ends it");
+        }
     }
 
     /// Hands over while the lease is kept. `None`: the claim was lost, or we stop before it ended.
@@ -257,4 +316,8 @@ impl<U: Undeliverable> Office<U> {
         }
         false
     }
+}
+
+fn delivery_span(claim: &Claim) -> Span {
+    tracing::info_span!("delivery", origin = %claim.origin, body_id = %claim.body_id)
 }

@@ -339,7 +339,7 @@ impl Road {
 
     /// What the audit says, oldest first: whole records.
     pub async fn recorded(&self, kind: &str) -> Vec<serde_json::Value> {
-        let rows: Vec<(String,)> = sqlx::query_as("select body from audit_records order by position, record_id")
+        let rows: Vec<(String,)> = sqlx::query_as("select body from audit_records order by position")
             .fetch_all(self.stores.own.reader())
             .await
             .unwrap();

@@ -1,0 +1,69 @@
+//! Messages that were spooled a moment ago: a worker takes them from memory, claimed from the beginning.
+//!
+//! Nothing depends on it. Where there is no room, or no worker yet, a message's row waits for whoever claims it.
+//!
+//! Security: clear bytes stay in memory until a worker has done with them, [`ROOM`] at most.
+
+use std::collections::VecDeque;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+
+use sealpost_vault::clock::Time;
+
+use super::{Claimed, Judged, LEASE};
+
+/// Of all messages that lie here or are being worked on, in bytes.
+const ROOM: usize = 8 * 1024 * 1024;
+/// Longer ones are read from their store, in bytes.
+const LONGEST: usize = 256 * 1024;
+/// What a message takes beside its bytes.
+const OVERHEAD: usize = 2 * 1024;
+
+pub(super) struct Fresh {
+    messages: Mutex<VecDeque<(Claimed, Time)>>,
+    room: Arc<Semaphore>,
+    is_taken_from: AtomicBool,
+}
+
+impl Default for Fresh {
+    fn default() -> Self {
+        Self { messages: Mutex::default(), room: Arc::new(Semaphore::new(ROOM)), is_taken_from: AtomicBool::new(false) }
+    }
+}
+
+impl Fresh {
+    fn messages(&self) -> MutexGuard<'_, VecDeque<(Claimed, Time)>> {
+        self.messages.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Where there is a worker and room.
+    pub(super) fn room_for(&self, judged: &Judged) -> Option<OwnedSemaphorePermit> {
+        let octets = judged.received.bytes.len();
+        if octets > LONGEST || !self.is_taken_from.load(Ordering::SeqCst) {
+            return None;
+        }
+        let octets = u32::try_from(octets.saturating_add(OVERHEAD)).ok()?;
+        Arc::clone(&self.room).try_acquire_many_owned(octets).ok()
+    }
+
+    pub(super) fn push(&self, claimed: Claimed, claimed_until: Time) {
+        self.messages().push_back((claimed, claimed_until));
+    }
+
+    /// The next one. Of what lay here for too long the lease ends by itself.
+    pub(super) fn take(&self, now: Time) -> Option<Claimed> {
+        self.is_taken_from.store(true, Ordering::SeqCst);
+        let mut messages = self.messages();
+        std::iter::from_fn(|| messages.pop_front())
+            .find(|(_, claimed_until)| claimed_until.saturating_sub(now) > LEASE / 2)
+            .map(|(claimed, _)| claimed)
+    }
+
+    /// Before a stop: what no worker has taken. Nothing comes any more but what was on its way, whose lease ends it.
+    pub(super) fn empty(&self) -> impl Iterator<Item = Claimed> {
+        self.is_taken_from.store(false, Ordering::SeqCst);
+        std::mem::take(&mut *self.messages()).into_iter().map(|(claimed, _)| claimed)
+    }
+}

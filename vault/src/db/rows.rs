@@ -1,0 +1,444 @@
+//! Rows of many writers in few statements and one commit.
+//!
+//! Going to the database costs more than a row does, and a commit costs a sync of the disk. So whoever only inserts and
+//! deletes says so as [`Rows`] and hands them to [`Db::write_rows`]: what gathers while one batch is being written is the next
+//! batch, in one statement for all rows of a [`Statement`]. Nobody waits for company: who is alone is written at once.
+//!
+//! If anything in a batch fails, all of it is undone, and each writer's rows are tried again in a transaction of their own, so
+//! that what is wrong with one is nobody else's trouble.
+
+use std::collections::HashMap;
+use std::sync::{Arc, LazyLock, Mutex, MutexGuard, PoisonError};
+
+use sqlx::{Any, AssertSqlSafe, Transaction};
+use tokio::sync::oneshot;
+
+use super::{Db, StoreError};
+
+/// Writers in one transaction at most: the first of them waits for all.
+const MOST: usize = 256;
+/// Rows in one statement. Few sizes, so that each statement is prepared once.
+const SIZES: [usize; 4] = [64, 16, 4, 1];
+
+/// What is done with rows of one kind.
+#[derive(Debug)]
+pub struct Statement {
+    /// Statements of one batch run by this number: what others refer to comes first, and goes last.
+    pub order: u8,
+    pub kind: Kind,
+}
+
+/// The shape of a [`Statement`]; `?` is a row's next value.
+#[derive(Debug)]
+pub enum Kind {
+    /// `insert into {into} values {row}, {row}..`
+    Insert { into: &'static str, row: &'static str },
+    /// `delete from {from} where {key} in (..) and {guard} in (..)`; a row is a key and its guard, a token that no other row
+    /// has. Each must still be there.
+    Delete { from: &'static str, key: &'static str, guard: &'static str },
+    /// `delete from {from} where {key} in (..)`; a row is a key. Each must still be there.
+    DeleteKeys { from: &'static str, key: &'static str },
+    /// `delete from {from} where {key} in (..) and {condition}`; a row is a key. What doesn't meet the condition stays.
+    DeleteIf { from: &'static str, key: &'static str, condition: &'static str },
+}
+
+/// A value in a row.
+#[derive(Clone, Debug)]
+pub enum Value {
+    Text(String),
+    Integer(i64),
+    Blob(Arc<[u8]>),
+}
+
+impl From<String> for Value {
+    fn from(text: String) -> Self {
+        Self::Text(text)
+    }
+}
+
+impl From<&str> for Value {
+    fn from(text: &str) -> Self {
+        Self::Text(text.to_owned())
+    }
+}
+
+impl From<i64> for Value {
+    fn from(number: i64) -> Self {
+        Self::Integer(number)
+    }
+}
+
+impl From<Vec<u8>> for Value {
+    fn from(bytes: Vec<u8>) -> Self {
+        Self::Blob(bytes.into())
+    }
+}
+
+/// Rows that are written together or not at all.
+#[derive(Clone, Debug, Default)]
+pub struct Rows(Vec<(&'static Statement, Vec<Value>)>);
+
+impl Statement {
+    fn columns(&self) -> usize {
+        match self.kind {
+            Kind::Insert { row, .. } => row.matches('?').count(),
+            Kind::Delete { .. } => 2,
+            Kind::DeleteKeys { .. } | Kind::DeleteIf { .. } => 1,
+        }
+    }
+
+    fn must_meet_all(&self) -> bool {
+        !matches!(self.kind, Kind::DeleteIf { .. })
+    }
+
+    /// For so many rows.
+    fn sql(&self, rows: usize) -> String {
+        let mut next = 0;
+        let mut numbered = |shape: &str| {
+            let mut out = String::with_capacity(shape.len() * 2);
+            for piece in shape.split_inclusive('?') {
+                match piece.strip_suffix('?') {
+                    Some(before) => {
+                        next += 1;
+                        out.push_str(before);
+                        out.push_str(&format!("${next}"));
+                    }
+                    None => out.push_str(piece),
+                }
+            }
+            out
+        };
+        let list = |one: &str| vec![one; rows].join(", ");
+        match self.kind {
+            Kind::Insert { into, row } => format!("insert into {into} values {}", numbered(&list(row))),
+            Kind::Delete { from, key, guard } => {
+                let (keys, guards) = (numbered(&list("?")), numbered(&list("?")));
+                format!("delete from {from} where {key} in ({keys}) and {guard} in ({guards})")
+            }
+            Kind::DeleteKeys { from, key } => format!("delete from {from} where {key} in ({})", numbered(&list("?"))),
+            Kind::DeleteIf { from, key, condition } => {
+                format!("delete from {from} where {key} in ({}) and {condition}", numbered(&list("?")))
+            }
+        }
+    }
+
+    /// The same text each time, so that the driver finds what it prepared.
+    fn prepared(&'static self, rows: usize) -> Arc<str> {
+        /// By the statement's address and the number of rows.
+        type Texts = HashMap<(usize, usize), Arc<str>>;
+        static TEXTS: LazyLock<Mutex<Texts>> = LazyLock::new(Mutex::default);
+        let mut texts = TEXTS.lock().unwrap_or_else(PoisonError::into_inner);
+        let key = (std::ptr::from_ref(self).addr(), rows);
+        Arc::clone(texts.entry(key).or_insert_with(|| self.sql(rows).into()))
+    }
+}
+
+impl Rows {
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// One more row; as many values as the statement has question marks.
+    pub fn push<const N: usize>(&mut self, statement: &'static Statement, values: [Value; N]) {
+        debug_assert_eq!(N, statement.columns(), "{statement:?}");
+        self.0.push((statement, values.into()));
+    }
+
+    pub fn append(&mut self, mut others: Self) {
+        self.0.append(&mut others.0);
+    }
+
+    pub fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+
+    /// Within somebody's transaction.
+    pub async fn write(&self, transaction: &mut Transaction<'static, Any>) -> Result<(), StoreError> {
+        write(&[self], transaction).await
+    }
+}
+
+async fn write(all: &[&Rows], transaction: &mut Transaction<'static, Any>) -> Result<(), StoreError> {
+    let mut groups: Vec<(&'static Statement, Vec<&[Value]>)> = Vec::new();
+    for (statement, values) in all.iter().flat_map(|rows| &rows.0) {
+        match groups.iter_mut().find(|(known, _)| std::ptr::eq(*known, *statement)) {
+            Some((_, rows)) => rows.push(values),
+            None => groups.push((statement, vec![values])),
+        }
+    }
+    groups.sort_by_key(|(statement, _)| statement.order);
+    for (statement, rows) in groups {
+        let mut rows = rows.as_slice();
+        for size in SIZES {
+            while let Some((now, later)) = rows.split_at_checked(size) {
+                execute(statement, now, transaction).await?;
+                rows = later;
+            }
+        }
+    }
+    Ok(())
+}
+
+async fn execute(
+    statement: &'static Statement,
+    rows: &[&[Value]],
+    transaction: &mut Transaction<'static, Any>,
+) -> Result<(), StoreError> {
+    let mut query = sqlx::query(AssertSqlSafe(statement.prepared(rows.len())));
+    let values: Box<dyn Iterator<Item = &Value> + Send> = match statement.kind {
+        Kind::Insert { .. } | Kind::DeleteKeys { .. } | Kind::DeleteIf { .. } => {
+            Box::new(rows.iter().copied().flatten())
+        }
+        // First all keys, then all guards.
+        Kind::Delete { .. } => {
+            Box::new(rows.iter().filter_map(|row| row.first()).chain(rows.iter().filter_map(|row| row.get(1))))
+        }
+    };
+    for value in values {
+        query = match value {
+            Value::Text(text) => query.bind(text.as_str()),
+            Value::Integer(number) => query.bind(*number),
+            Value::Blob(bytes) => query.bind(&**bytes),
+        };
+    }
+    let found = query.execute(&mut **transaction).await?.rows_affected();
+    let wanted = u64::try_from(rows.len()).unwrap_or(u64::MAX);
+    if statement.must_meet_all() && found != wanted {
+        return Err(StoreError::RowCount { found, wanted });
+    }
+    Ok(())
+}
+
+/// Rows that wait for their turn, and who waits for them.
+#[derive(Debug, Default)]
+pub(super) struct Gathered(Mutex<Waiting>);
+
+#[derive(Debug, Default)]
+struct Waiting {
+    entries: Vec<Entry>,
+    /// Somebody writes, and will look again.
+    is_written: bool,
+}
+
+#[derive(Debug)]
+struct Entry {
+    rows: Rows,
+    done: oneshot::Sender<Result<(), StoreError>>,
+}
+
+impl Entry {
+    fn tell(self, written: Result<(), StoreError>) {
+        // Who stopped waiting doesn't want to know.
+        let _ = self.done.send(written);
+    }
+}
+
+impl Gathered {
+    fn lock(&self) -> MutexGuard<'_, Waiting> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// The next batch; none: whoever asked has no more to do.
+    fn next(&self) -> Option<Vec<Entry>> {
+        let mut waiting = self.lock();
+        if waiting.entries.is_empty() {
+            waiting.is_written = false;
+            return None;
+        }
+        let most = waiting.entries.len().min(MOST);
+        let rest = waiting.entries.split_off(most);
+        Some(std::mem::replace(&mut waiting.entries, rest))
+    }
+}
+
+/// The writing went away without an end: the runtime stops, or there was a panic. Nobody may wait for it.
+struct Writing<'a> {
+    gathered: &'a Gathered,
+    ended: bool,
+}
+
+impl Drop for Writing<'_> {
+    fn drop(&mut self) {
+        if !self.ended {
+            let mut waiting = self.gathered.lock();
+            waiting.is_written = false;
+            waiting.entries.clear();
+        }
+    }
+}
+
+impl Db {
+    /// Writes rows in one transaction with those of whoever else writes now. When this returns `Ok`, they are on stable
+    /// storage; after an error nothing of them is, unless PostgreSQL was lost at the commit. Who stops waiting doesn't
+    /// stop the writing.
+    pub async fn write_rows(&self, rows: Rows) -> Result<(), StoreError> {
+        let (done, told) = oneshot::channel();
+        let begins = {
+            let mut waiting = self.gathered.lock();
+            waiting.entries.push(Entry { rows, done });
+            !std::mem::replace(&mut waiting.is_written, true)
+        };
+        if begins {
+            let db = self.clone();
+            tokio::spawn(async move { db.write_gathered().await });
+        }
+        told.await.unwrap_or(Err(StoreError::Corrupt("a batch that was given up")))
+    }
+
+    async fn write_gathered(&self) {
+        let mut writing = Writing { gathered: &self.gathered, ended: false };
+        while let Some(mut batch) = self.gathered.next() {
+            let all: Vec<&Rows> = batch.iter().map(|entry| &entry.rows).collect();
+            match self.write_in_one(&all).await {
+                Ok(()) => batch.into_iter().for_each(|entry| entry.tell(Ok(()))),
+                Err(error) if batch.len() > 1 => {
+                    tracing::debug!(%error, writers = batch.len(), "a batch is undone, its parts go on alone");
+                    for entry in batch {
+                        let written = self.write_in_one(&[&entry.rows]).await;
+                        entry.tell(written);
+                    }
+                }
+                Err(error) => {
+                    if let Some(alone) = batch.pop() {
+                        alone.tell(Err(error));
+                    }
+                }
+            }
+        }
+        writing.ended = true;
+    }
+
+    async fn write_in_one(&self, all: &[&Rows]) -> Result<(), StoreError> {
+        let mut transaction = self.begin().await?;
+        write(all, &mut transaction).await?;
+        Ok(transaction.commit().await?)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::db::Schema;
+
+    static INSERT: Statement =
+        Statement { order: 1, kind: Kind::Insert { into: "parts (n, guard, bytes)", row: "(?, ?, ?)" } };
+    static DELETE: Statement = Statement { order: 2, kind: Kind::Delete { from: "parts", key: "n", guard: "guard" } };
+    static SWEEP: Statement =
+        Statement { order: 3, kind: Kind::DeleteIf { from: "parts", key: "n", condition: "guard = 'free'" } };
+
+    async fn store(directory: &tempfile::TempDir) -> Db {
+        let url = format!("sqlite:{}", directory.path().join("x.db").display());
+        let db = Db::connect(&url, Schema::Gateway).await.unwrap();
+        sqlx::query("create table parts (n integer primary key, guard text not null, bytes blob not null) strict")
+            .execute(db.writer())
+            .await
+            .unwrap();
+        db
+    }
+
+    fn insert(n: i64) -> Rows {
+        let mut rows = Rows::new();
+        rows.push(&INSERT, [n.into(), format!("guard {n}").into(), n.to_be_bytes().to_vec().into()]);
+        rows
+    }
+
+    fn delete(n: i64, guard: &str) -> Rows {
+        let mut rows = Rows::new();
+        rows.push(&DELETE, [n.into(), guard.into()]);
+        rows
+    }
+
+    async fn stored(db: &Db) -> Vec<i64> {
+        let rows: Vec<(i64, String, Vec<u8>)> =
+            sqlx::query_as("select n, guard, bytes from parts order by n").fetch_all(db.reader()).await.unwrap();
+        rows.into_iter()
+            .map(|(n, guard, bytes)| {
+                assert!(guard == format!("guard {n}") || guard == "free");
+                assert_eq!(bytes, n.to_be_bytes(), "its own values, not another row's");
+                n
+            })
+            .collect()
+    }
+
+    /// All at once; whose rows were written.
+    async fn at_once(db: &Db, all: Vec<Rows>) -> Vec<bool> {
+        futures::future::join_all(all.into_iter().map(|rows| db.write_rows(rows)))
+            .await
+            .into_iter()
+            .map(|written| written.is_ok())
+            .collect()
+    }
+
+    #[test]
+    fn the_text_of_statements() {
+        assert_eq!(INSERT.sql(1), "insert into parts (n, guard, bytes) values ($1, $2, $3)");
+        assert_eq!(INSERT.sql(2), "insert into parts (n, guard, bytes) values ($1, $2, $3), ($4, $5, $6)");
+        assert_eq!(DELETE.sql(2), "delete from parts where n in ($1, $2) and guard in ($3, $4)");
+        assert_eq!(SWEEP.sql(2), "delete from parts where n in ($1, $2) and guard = 'free'");
+    }
+
+    #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+    async fn all_are_written_whatever_their_number() {
+        let directory = tempfile::tempdir().unwrap();
+        let db = store(&directory).await;
+        let mut next = 0;
+        for count in [1, 2, 3, 5, 15, 17, 63, 64, 65, 130, 700] {
+            let all: Vec<Rows> = (next..next + count).map(insert).collect();
+            next += count;
+            assert!(at_once(&db, all).await.into_iter().all(|written| written));
+            assert_eq!(stored(&db).await, (0..next).collect::<Vec<i64>>());
+        }
+        let (mut many, now) = (Rows::new(), next + 333);
+        (next..now).for_each(|n| many.append(insert(n)));
+        db.write_rows(many).await.unwrap();
+        assert_eq!(stored(&db).await, (0..now).collect::<Vec<i64>>());
+        let all = (0..now).map(|n| delete(n, &format!("guard {n}"))).collect();
+        assert!(at_once(&db, all).await.into_iter().all(|written| written));
+        assert_eq!(stored(&db).await, Vec::<i64>::new());
+    }
+
+    #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+    async fn what_is_wrong_with_one_is_nobody_elses_trouble() {
+        let directory = tempfile::tempdir().unwrap();
+        let db = store(&directory).await;
+        db.write_rows(insert(500)).await.unwrap();
+        let mut half = insert(1000);
+        half.append(insert(500));
+        let mut all: Vec<Rows> = (0..100).map(insert).collect();
+        all.insert(50, half);
+        all.insert(70, delete(500, "another guard"));
+        let written = at_once(&db, all).await;
+        let refused: Vec<usize> = (0..102).filter(|n| !written[*n]).collect();
+        assert_eq!(refused, [50, 70], "the double key, and the delete that met nothing");
+        let mut wanted: Vec<i64> = (0..100).collect();
+        wanted.push(500);
+        assert_eq!(stored(&db).await, wanted, "nothing of what was refused is there, not even its good half");
+    }
+
+    #[tokio::test]
+    async fn what_does_not_meet_a_condition_stays_and_is_no_fault() {
+        let directory = tempfile::tempdir().unwrap();
+        let db = store(&directory).await;
+        let mut rows = insert(1);
+        rows.push(&INSERT, [2.into(), "free".into(), 2_i64.to_be_bytes().to_vec().into()]);
+        db.write_rows(rows).await.unwrap();
+        let mut swept = Rows::new();
+        [1, 2, 3].into_iter().for_each(|n: i64| swept.push(&SWEEP, [n.into()]));
+        db.write_rows(swept).await.unwrap();
+        assert_eq!(stored(&db).await, [1]);
+    }
+
+    #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+    async fn who_stops_waiting_is_written_all_the_same() {
+        let directory = tempfile::tempdir().unwrap();
+        let db = store(&directory).await;
+        let blocked = db.begin().await.unwrap();
+        for n in 0..20 {
+            let given_up = tokio::time::timeout(std::time::Duration::from_millis(1), db.write_rows(insert(n))).await;
+            assert!(given_up.is_err());
+        }
+        drop(blocked);
+        db.write_rows(insert(20)).await.unwrap();
+        assert_eq!(stored(&db).await, (0..=20).collect::<Vec<i64>>());
+    }
+}

@@ -6,6 +6,7 @@ use std::sync::Mutex;
 use sealpost_texts::Language;
 use tokio_util::sync::CancellationToken;
 
+use super::body::Place;
 use super::claim::Claim;
 use super::postgres::Postgres;
 use super::settle::Aftermath;
@@ -120,7 +121,7 @@ impl Bench {
     pub(super) async fn report(&self) -> Option<String> {
         let claim = self.claim(Route::Inside).await?;
         assert_eq!((claim.kind, &claim.reverse_path), (Kind::Report, &ReversePath::Null));
-        let text = String::from_utf8(self.queue.body(claim.body_id).await.unwrap()).unwrap();
+        let text = String::from_utf8(self.queue.body(claim.body_id).await.unwrap().0).unwrap();
         self.settle(&claim, &[delivered()]).await.unwrap();
         Some(text)
     }
@@ -134,7 +135,8 @@ impl Bench {
             hop: "mx.example",
             requests: Taken::Not,
             warn_after: Some(Duration::from_secs(4 * 3_600)),
-            original: original.as_deref(),
+            lies: original.as_ref().map_or(Place::Blob, |(_, place)| *place),
+            original: original.as_ref().map(|(bytes, _)| bytes.as_slice()),
         };
         self.queue.settle(claim, outcomes, &aftermath).await
     }

@@ -413,7 +413,10 @@ mod tests {
                 let text = String::from_utf8(bytes).unwrap();
                 assert!(text.contains(lines), "{lines} in {text}");
                 assert!(text.contains("\r\n\r\nOriginal-Envelope-Id: A+ Subject: x\r\nReporting-MTA: "), "{text}");
-                assert!(text.is_ascii() && !text.contains(concat!("mail", "-report")) && !text.contains("secret"), "{text}");
+                assert!(
+                    text.is_ascii() && !text.contains(concat!("mail", "-report")) && !text.contains("secret"),
+                    "{text}"
+                );
                 assert_eq!(text.matches("\r\nAuto-Submitted: auto-replied\r\n").count(), 1);
             }
         }

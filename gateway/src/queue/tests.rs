@@ -176,7 +176,7 @@ async fn not_now_waits_and_the_lifetime_ends_it_with_a_report(bench: Bench) {
     let mut attempts = 0;
     let mut warnings = Vec::new();
     let last = loop {
-        office.deliver(bench.claim(Route::Outside).await.expect("due")).await;
+        office.deliver(bench.claim(Route::Outside).await.expect("due"), None).await;
         attempts += 1;
         if now < START + 5 * DAY
             && let Some(text) = bench.report().await
@@ -226,7 +226,7 @@ async fn each_recipient_has_its_own_end(bench: Bench) {
     let office = bench.office(bench.queue.clone(), &hop.hop, &stop);
     bench.insert(mail(Kind::Relayed, &["gone@x.example", "here@x.example", "busy@x.example"])).await;
     let origin = bench.queue.list().await.unwrap()[0].origin;
-    office.deliver(bench.claim(Route::Outside).await.unwrap()).await;
+    office.deliver(bench.claim(Route::Outside).await.unwrap(), None).await;
     assert_eq!(hop.taken()[0].to, ["here@x.example"]);
     let rows = bench.queue.list().await.unwrap();
     let [waiting, report] = [Kind::Relayed, Kind::Report].map(|kind| rows.iter().find(|row| row.kind == kind).unwrap());
@@ -316,7 +316,7 @@ async fn success_is_told_by_whoever_knows_last(bench: Bench) {
         let office = bench.office(bench.queue.clone(), &hop.hop, &CancellationToken::new());
         let asking = [("a@x.example", "SUCCESS,DELAY"), ("b@x.example", "")];
         bench.insert_asking(mail(Kind::Relayed, &["a@x.example", "b@x.example"]), &asking).await;
-        office.deliver(bench.claim(Route::Outside).await.unwrap()).await;
+        office.deliver(bench.claim(Route::Outside).await.unwrap(), None).await;
         let taken = &hop.taken()[0];
         let envelope = if asked.is_empty() { "" } else { " RET=HDRS ENVID=QQ+2B1" };
         let commands: BTreeSet<&str> = taken.commands.iter().map(|command| command.trim_end()).collect();
@@ -349,7 +349,7 @@ async fn domains_go_their_own_ways_and_settle_for_themselves(bench: Bench) {
     let to = ["a@x.example", "b@partner.example", "c@x.example", "d@sub.partner.example"];
     bench.insert(mail(Kind::Relayed, &to)).await;
     let claim = bench.claim(Route::Outside).await.unwrap();
-    let delivery = tokio::spawn(async move { office.deliver(claim).await });
+    let delivery = tokio::spawn(async move { office.deliver(claim, None).await });
     // The partner's host says nothing; the others' ends are written down all the same.
     while bench.rows().await > 1 {
         tokio::time::sleep(Duration::from_millis(10)).await;
@@ -491,7 +491,7 @@ async fn a_worker_that_dies_loses_nothing(bench: Bench) {
         }
     }
     let hop = Behaving::accepting().await;
-    bench.office(bench.queue.clone(), &hop.hop, &stop).deliver(bench.claim(Route::Outside).await.unwrap()).await;
+    bench.office(bench.queue.clone(), &hop.hop, &stop).deliver(bench.claim(Route::Outside).await.unwrap(), None).await;
     assert_eq!(hop.taken().len(), 1);
     assert_eq!(bench.rows().await, 0);
 }
@@ -586,7 +586,7 @@ async fn bodies_rest_sealed_and_in_their_own_place(bench: Bench) {
     let hop = Behaving::accepting().await;
     let office = bench.office(bench.queue.clone(), &hop.hop, &CancellationToken::new());
     while let Some(claim) = bench.claim(Route::Outside).await {
-        office.deliver(claim).await;
+        office.deliver(claim, None).await;
     }
     assert_eq!(hop.taken().len(), 1);
     let rows = bench.queue.list().await.unwrap();

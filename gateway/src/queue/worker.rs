@@ -25,6 +25,8 @@ use crate::deliver::{
 
 /// Deliveries at a time, on each route.
 const WORKERS: usize = 20;
+/// Deliveries that are under way or wait for their outcome to be written, on each route.
+const MOST_UNSETTLED: usize = 400;
 /// How often a worker looks without being woken: due retries, and what another process inserted.
 const LOOK_ANYWAY: Duration = Duration::from_secs(1);
 /// How often bodies without rows are looked for.
@@ -115,6 +117,9 @@ impl<U: Undeliverable> Office<U> {
         let mut its_turn = false;
         while !self.stop.is_cancelled() {
             while deliveries.try_join_next().is_some() {}
+            if deliveries.len() >= MOST_UNSETTLED {
+                deliveries.join_next().await;
+            }
             let permit = tokio::select! {
                 permit = permits.clone().acquire_owned() => permit,
                 () = self.stop.cancelled() => break,
@@ -146,10 +151,7 @@ impl<U: Undeliverable> Office<U> {
                         for (claim, permit) in claims.into_iter().zip(free) {
                             let span = delivery_span(&claim);
                             let office = self.clone();
-                            let delivery = async move {
-                                office.deliver(claim).await;
-                                drop(permit);
-                            };
+                            let delivery = async move { office.deliver(claim, Some(permit)).await };
                             deliveries.spawn(delivery.instrument(span));
                         }
                     }
@@ -182,32 +184,36 @@ impl<U: Undeliverable> Office<U> {
 
     fn begin(self: &Arc<Self>, deliveries: &mut JoinSet<()>, permit: OwnedSemaphorePermit, ready: Ready) {
         let (office, span) = (self.clone(), delivery_span(&ready.claim));
-        let delivery = async move {
-            office.deliver_ready(ready).await;
-            drop(permit);
-        };
+        let delivery = async move { office.deliver_ready(ready, permit).await };
         deliveries.spawn(delivery.instrument(span));
     }
 
     /// One claim, from its body to its end.
-    pub(super) async fn deliver(&self, claim: Claim) {
+    pub(super) async fn deliver(&self, claim: Claim, permit: Option<OwnedSemaphorePermit>) {
         let body = self.queue.body(claim.body_id).await;
-        self.deliver_body(claim, body).await;
+        self.deliver_body(claim, body, permit).await;
     }
 
     /// The same for what lies at hand. It may have lain there while the next hop was slow.
-    async fn deliver_ready(&self, Ready { claim, bytes, claimed_at, room }: Ready) {
+    async fn deliver_ready(&self, Ready { claim, bytes, claimed_at, room }: Ready, permit: OwnedSemaphorePermit) {
         if claimed_at.elapsed() > RENEWAL
             && let Err(error) = self.queue.renew(&claim).await
         {
             tracing::warn!(%error, "a claim at hand was lost, or its lease could not be renewed");
             return;
         }
-        self.deliver_body(claim, Ok((bytes, Place::Row))).await;
+        self.deliver_body(claim, Ok((bytes, Place::Row)), Some(permit)).await;
         drop(room);
     }
 
-    async fn deliver_body(&self, claim: Claim, body: Result<(Vec<u8>, Place), StoreError>) {
+    /// The permit is to transmit: writing the outcomes down holds up nobody else's transmission.
+    async fn deliver_body(
+        &self,
+        claim: Claim,
+        body: Result<(Vec<u8>, Place), StoreError>,
+        permit: Option<OwnedSemaphorePermit>,
+    ) {
+        let permit = Arc::new(permit);
         let route = claim.route;
         let mut ways: Vec<(&Destination, Vec<ClaimedRow>)> = Vec::new();
         let (claim, rows) = claim.without_rows();
@@ -222,14 +228,23 @@ impl<U: Undeliverable> Office<U> {
         match self.queue.split(claim, rows).await {
             // Each settles for itself: a host that hangs must not keep another's verdicts from being written down.
             Ok(claims) => {
-                let all = ways.into_iter().zip(claims).map(|(to, claim)| self.deliver_to(to, claim, &body));
+                let all =
+                    ways.into_iter().zip(claims).map(|(to, claim)| self.deliver_to(to, claim, &body, permit.clone()));
+                let all: Vec<_> = all.collect();
+                drop(permit);
                 futures::future::join_all(all).await;
             }
             Err(error) => tracing::warn!(%error, "a claim could not be divided; its lease ends it"),
         }
     }
 
-    async fn deliver_to(&self, to: &Destination, claim: Claim, body: &Result<(Vec<u8>, Place), StoreError>) {
+    async fn deliver_to(
+        &self,
+        to: &Destination,
+        claim: Claim,
+        body: &Result<(Vec<u8>, Place), StoreError>,
+        permit: Arc<Option<OwnedSemaphorePermit>>,
+    ) {
         let delivery = match body {
             Ok((bytes, _)) => self.hand_over(to, &claim, bytes).await,
             // The store may be away for a moment: nothing to refuse a mail for.
@@ -240,6 +255,7 @@ impl<U: Undeliverable> Office<U> {
                 Some(Delivery { outcomes, host: String::new(), requests: Taken::Not })
             }
         };
+        drop(permit);
         let Some(delivery) = delivery else { return self.give_back(claim).await };
         let aftermath = Aftermath {
             undeliverable: self.undeliverable.as_ref(),

@@ -19,6 +19,7 @@ mod packets;
 mod parse;
 mod policy;
 mod reason;
+mod shelf;
 #[cfg(test)]
 mod tests;
 mod user_id;
@@ -29,30 +30,25 @@ pub use listing::{Filter, Listed, Removed, State, Stored, find, list, remove};
 pub use packets::FramingError;
 pub use parse::{Candidate, ImportError, LONGEST_INPUT, Unfit, parse};
 pub use reason::{Check, Fact, Fault, KeyFault, Requirement, Weakness};
+pub use shelf::Shelf;
+
+use std::sync::Arc;
 
 use check::Admission;
 use sealpost_vault::db::{Db, StoreError};
 use sealpost_vault::{EmailAddress, Identity, Time};
 use sequoia_openpgp::Cert;
-use sequoia_openpgp::parse::Parse;
 use serde::Serialize;
 use sqlx::Row;
 
 /// The certificate that mail to an address is encrypted to, if one is usable at `now`.
 pub async fn usable_for(store: &Db, address: &EmailAddress, now: Time) -> Result<Option<UsableCert>, StoreError> {
+    stored(store, address).await?.usable(&Shelf::default(), now)
+}
+
+/// What the store has for an address, not parsed yet.
+pub(crate) async fn stored(store: &Db, address: &EmailAddress) -> Result<Candidates, StoreError> {
     let address = address.identity();
-    let candidates = of_address(store, &address).await?;
-    let usable =
-        candidates.iter().filter_map(|known| check::examine(&known.cert, &address, known.admission, now).usable);
-    Ok(usable.max_by_key(|usable| rank(usable.cert())))
-}
-
-struct Known {
-    cert: Cert,
-    admission: Admission,
-}
-
-async fn of_address(store: &Db, address: &Identity) -> Result<Vec<Known>, StoreError> {
     let rows = sqlx::query(
         "select c.certificate, a.admitted from certificate_addresses a
          join certificates c on c.fingerprint = a.fingerprint
@@ -61,15 +57,43 @@ async fn of_address(store: &Db, address: &Identity) -> Result<Vec<Known>, StoreE
     .bind(address.as_str())
     .fetch_all(store.reader())
     .await?;
-    let known = rows.iter().map(|row| {
+    let found = rows.iter().map(|row| {
         let admitted: i64 = row.try_get("admitted")?;
-        let bytes: Vec<u8> = row.try_get("certificate")?;
-        Ok(Known {
-            cert: Cert::from_bytes(&bytes).map_err(|_| StoreError::Corrupt("a certificate"))?,
-            admission: Admission::from_stored(admitted),
-        })
+        Ok((row.try_get("certificate")?, Admission::from_stored(admitted)))
     });
-    known.collect()
+    Ok(Candidates { found: found.collect::<Result<_, StoreError>>()?, address })
+}
+
+/// Certificates that name an address, as they are stored.
+pub(crate) struct Candidates {
+    address: Identity,
+    found: Vec<(Vec<u8>, Admission)>,
+}
+
+impl Candidates {
+    /// Whether judging them takes no longer than a look.
+    pub fn are_known(&self, shelf: &Shelf) -> bool {
+        self.found.iter().all(|(bytes, _)| shelf.find(bytes).is_some())
+    }
+
+    /// The one in use at `now`.
+    pub fn usable(&self, shelf: &Shelf, now: Time) -> Result<Option<UsableCert>, StoreError> {
+        let known = self.parsed(shelf)?;
+        let usable =
+            known.iter().filter_map(|known| check::examine(&known.cert, &self.address, known.admission, now).usable);
+        Ok(usable.max_by_key(|usable| rank(usable.cert())))
+    }
+
+    fn parsed(&self, shelf: &Shelf) -> Result<Vec<Known>, StoreError> {
+        let parsed =
+            |(bytes, admission): &(Vec<u8>, Admission)| Ok(Known { cert: shelf.parse(bytes)?, admission: *admission });
+        self.found.iter().map(parsed).collect()
+    }
+}
+
+struct Known {
+    cert: Arc<Cert>,
+    admission: Admission,
 }
 
 /// What is known of an address: every certificate that names it, with each check and what it found.
@@ -108,9 +132,10 @@ impl Explanation {
 /// Says of every certificate that names an address whether it is usable at `now`, and why or why not. The one in use first,
 /// then the others, those made last first.
 pub async fn explain(store: &Db, address: &EmailAddress, now: Time) -> Result<Explanation, StoreError> {
-    let address = address.identity();
-    let mut examined: Vec<_> = of_address(store, &address)
-        .await?
+    let candidates = stored(store, address).await?;
+    let address = candidates.address.clone();
+    let mut examined: Vec<_> = candidates
+        .parsed(&Shelf::default())?
         .into_iter()
         .map(|known| (rank(&known.cert), check::examine(&known.cert, &address, known.admission, now)))
         .collect();

@@ -62,11 +62,14 @@ impl Resolved {
 }
 
 impl Gateway {
-    /// The certificate for an address at this moment. Signatures are verified: not on the async threads.
+    /// The certificate for an address at this moment. One that is new is parsed and verified off the async threads.
     pub(crate) async fn certificate_for(&self, recipient: &EmailAddress) -> Result<Option<UsableCert>, StoreError> {
-        let (store, recipient, now) = (self.stores.own.clone(), recipient.clone(), self.clock.now());
-        let runtime = tokio::runtime::Handle::current();
-        self.heavily(move || runtime.block_on(certificates::usable_for(&store, &recipient, now))).await?
+        let (candidates, now) = (certificates::stored(&self.stores.own, recipient).await?, self.clock.now());
+        if candidates.are_known(&self.shelf) {
+            return candidates.usable(&self.shelf, now);
+        }
+        let shelf = Arc::clone(&self.shelf);
+        self.heavily(move || candidates.usable(&shelf, now)).await?
     }
 
     /// Looks at the keys again. What is to be encrypted and can't be is held or goes back to its sender.
@@ -115,7 +118,7 @@ impl Gateway {
             let trace = trace_header(&received, &self.settings.hostname);
             let now = self.clock.now();
             let bytes = self
-                .heavily(move || {
+                .by_size(received.bytes.len(), move || {
                     let signer = keyring.mail().signer().ok_or(PgpMimeError::NoSigner)?;
                     // A reply address is of use inside only.
                     let rewrite = |address: &str| match route {

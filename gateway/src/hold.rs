@@ -239,7 +239,7 @@ impl Gateway {
         let facts = parsed.facts.clone();
         let received = parsed.received.clone();
         let created_at = self.clock.now();
-        self.heavily(move || {
+        self.by_size(received.bytes.len(), move || {
             let mut prepared = prepare(&received.bytes, &facts, received.received_at, &|address| {
                 real.get(&address.to_ascii_lowercase()).map(ToString::to_string)
             });

@@ -30,6 +30,7 @@ use sealpost_vault::id::{PickupId, QueueId, Token};
 
 use crate::addresses::{Own, ReplyDomain};
 use crate::audit::{self, Event};
+use crate::certificates::Shelf;
 use crate::conversations::{self, Conversation};
 use crate::envelope::ReversePath;
 use crate::hold::Letters;
@@ -96,6 +97,7 @@ pub struct Gateway {
     pub(crate) queue: Queue,
     pub(crate) portal_bell: Ringer,
     pub(crate) heavy: Arc<Semaphore>,
+    pub(crate) shelf: Arc<Shelf>,
     /// Held while a quota is looked at and used.
     pub(crate) minting: Mutex<()>,
     work: Notify,
@@ -126,6 +128,7 @@ impl Gateway {
             queue,
             portal_bell,
             heavy,
+            shelf: Arc::default(),
             minting: Mutex::new(()),
             work: Notify::new(),
         }
@@ -168,7 +171,7 @@ impl Gateway {
     }
 
     /// Runs work that grows with a message's size: a small one's costs less than the way to another thread.
-    async fn by_size<T: Send + 'static>(
+    pub(crate) async fn by_size<T: Send + 'static>(
         &self,
         octets: usize,
         work: impl FnOnce() -> T + Send + 'static,

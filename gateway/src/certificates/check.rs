@@ -1,13 +1,14 @@
 //! The check: whether mail to an address may be encrypted to a certificate now, and if not, why.
 //!
 //! One function decides and explains, so that what `keys explain` says is what the road does. Everything is judged at one
-//! moment, which the caller names; signatures are verified anew each time, whatever the store says.
+//! moment, which the caller names; signatures are verified, whatever the store says, though for the same bytes not each time anew.
 //!
 //! Security: [`UsableCert`] is made here and nowhere else. A revocation counts whatever hash it was made with: doubt is on
 //! the side of the owner who wants the key out of use.
 //! Standards: RFC 9580 5.2 (signatures), 5.2.3.29 (key flags), 5.2.3.31 (reasons for revocation), 5.2.3.32 (features),
 //! 10.1 (which signatures bind what).
 
+use std::sync::Arc;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use sealpost_vault::{Identity, Time};
@@ -35,7 +36,7 @@ const MOST_KEYS: usize = 4;
 /// A certificate that mail to one address may be encrypted to. Made only by the check.
 #[derive(Clone, Debug)]
 pub struct UsableCert {
-    cert: Cert,
+    cert: Arc<Cert>,
     address: Identity,
     keys: Vec<Fingerprint>,
     features: Features,
@@ -54,7 +55,7 @@ impl UsableCert {
     /// For tests of what is done with one: the check, without a store.
     #[cfg(test)]
     pub(crate) fn judged(cert: &Cert, address: &sealpost_vault::EmailAddress, now: Time) -> Option<Self> {
-        examine(cert, &address.identity(), Admission::Admitted, now).usable
+        examine(&Arc::new(cert.clone()), &address.identity(), Admission::Admitted, now).usable
     }
 
     pub fn cert(&self) -> &Cert {
@@ -141,7 +142,7 @@ impl Examination {
 }
 
 /// Examines a certificate for an address at a moment.
-pub(super) fn examine(cert: &Cert, address: &Identity, admission: Admission, now: Time) -> Examination {
+pub(super) fn examine(cert: &Arc<Cert>, address: &Identity, admission: Admission, now: Time) -> Examination {
     let moment = Moment::of(cert, now);
     let keys = moment.encryption_keys(cert);
     let checks = vec![
@@ -167,7 +168,7 @@ pub(super) fn examine(cert: &Cert, address: &Identity, admission: Admission, now
     let passed = checks.iter().all(|check| check.result.is_ok());
     let usable = match keys {
         Ok(keys) if passed && !keys.is_empty() => {
-            Some(UsableCert { features: moment.features(cert), cert: cert.clone(), address: address.clone(), keys })
+            Some(UsableCert { features: moment.features(cert), cert: Arc::clone(cert), address: address.clone(), keys })
         }
         _ => None,
     };

@@ -3,6 +3,8 @@
 //! A merge adds; nothing that was ever imported is lost by it, least of all a revocation. An older copy that comes later
 //! changes nothing. Two imports at once: the one that finds the row changed begins anew.
 
+use std::sync::Arc;
+
 use sealpost_vault::db::{Db, StoreError, met};
 use sealpost_vault::{EmailAddress, Identity, Time};
 use sequoia_openpgp::Cert;
@@ -138,6 +140,7 @@ async fn take(
             }
         }
         transaction.commit().await?;
+        let merged = Arc::new(merged);
         let addresses = admitted.into_iter().map(|address| {
             let fault = check::examine(&merged, &address, Admission::Admitted, now).fault();
             (address, fault)

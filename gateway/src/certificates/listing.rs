@@ -1,5 +1,7 @@
 //! What administrators see of the stored certificates, and how one is removed.
 
+use std::sync::Arc;
+
 use std::fmt;
 
 use sealpost_vault::db::{Db, StoreError, met};
@@ -225,6 +227,7 @@ async fn stored(store: &Db, row: &AnyRow, now: Time) -> Result<Stored, StoreErro
             .bind(&fingerprint)
             .fetch_all(store.reader())
             .await?;
+    let cert = Arc::new(cert);
     let mut admitted = Vec::new();
     let mut addresses = Vec::new();
     for (address, is_admitted) in named {
@@ -249,7 +252,7 @@ async fn stored(store: &Db, row: &AnyRow, now: Time) -> Result<Stored, StoreErro
         user_ids: cert.userids().map(|found| user_id::shown(found.userid().value())).collect(),
         listed,
         addresses,
-        cert,
+        cert: Arc::unwrap_or_clone(cert),
     })
 }
 

@@ -67,7 +67,8 @@ impl Sealpost {
         let executable = std::fs::canonicalize(executable).map_err(|cause| io(executable, cause))?;
         let sealpost = |arguments: &[&str]| {
             let mut command = Command::new(&executable);
-            command.arg("--config").arg(&config).args(arguments);
+            // As a service is started: causes of errors are caught with backtraces only where somebody wants to see them.
+            command.env_remove("RUST_BACKTRACE").arg("--config").arg(&config).args(arguments);
             command
         };
         run(sealpost(&["init"]))?;

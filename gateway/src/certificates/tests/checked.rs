@@ -1,5 +1,7 @@
 //! What is usable and what isn't, and the reason that is given.
 
+use std::sync::Arc;
+
 use sealpost_vault::{EmailAddress, Identity, Time};
 use sequoia_openpgp::cert::{CipherSuite, KeyBuilder, SubkeyRevocationBuilder, UserIDRevocationBuilder};
 use sequoia_openpgp::crypto::mpi::PublicKey;
@@ -29,7 +31,7 @@ fn check(cert: &Cert, now: Time, expected: Expected<'_>) {
 #[track_caller]
 fn check_for(address: &str, cert: &Cert, now: Time, expected: Expected<'_>) {
     let address: EmailAddress = address.parse().unwrap();
-    let cert = &stored(cert);
+    let cert = &Arc::new(stored(cert));
     let examination = examine(cert, &address.identity(), Admission::Admitted, now);
     let failed = examination.checks.iter().find_map(|check| Some((check.requirement, check.result.as_ref().err()?)));
     match (expected, failed) {
@@ -106,7 +108,7 @@ fn a_user_id_counts_only_if_its_owner_signed_it() {
     let claimed = with(eve.clone(), vec![UserID::from(ANNA).into()]);
     // Signed by Anna's real key, which certifies strangers' User IDs all the time.
     let certified = naming(eve.clone(), ANNA, &anna(), HashAlgorithm::SHA256);
-    for cert in [claimed, certified] {
+    for cert in [claimed, certified].map(Arc::new) {
         let examination = examine(&cert, &identity("anna@klinik.example"), Admission::Admitted, NOW);
         assert!(examination.fault().unwrap().to_string().ends_with("no signature of its owner verifies"));
         // What isn't signed isn't stored either.
@@ -172,7 +174,7 @@ fn alive() {
 fn an_expired_certificate_is_told_as_that_alone() {
     let mail = KeyFlags::empty().set_transport_encryption();
     let cert = stored(&made(builder(ANNA).set_validity_period(days(30)).add_subkey(mail, days(3650), None)));
-    let examination = examine(&cert, &identity("anna@klinik.example"), Admission::Admitted, NOW);
+    let examination = examine(&Arc::new(cert), &identity("anna@klinik.example"), Admission::Admitted, NOW);
     let failed: Vec<_> = examination.checks.into_iter().filter(|check| check.result.is_err()).collect();
     let [check] = failed.as_slice() else { panic!("{failed:?}") };
     assert_eq!(check.requirement, Requirement::Alive);
@@ -342,7 +344,7 @@ fn by_hand(bits: usize, hash: HashAlgorithm) -> Cert {
 
 #[test]
 fn what_was_not_imported_for_an_address_is_not_used_for_it() {
-    let examination = examine(&anna(), &identity("anna@klinik.example"), Admission::KnownOnly, NOW);
+    let examination = examine(&Arc::new(anna()), &identity("anna@klinik.example"), Admission::KnownOnly, NOW);
     assert!(examination.usable.is_none());
     assert_eq!(examination.fault(), Some(Fault::NotAdmitted));
 }

@@ -258,7 +258,8 @@ impl Keyring {
         storage::spool_open(&self.0.spool, id, sealed)
     }
 
-    /// Signs a `ctx(vouch, ..)` with the organisation's signing subkey: the octets of a detached signature of version 6.
+    /// Signs a `ctx(vouch, ..)` or `ctx(registered, ..)` with the organisation's signing subkey: the octets of a detached
+    /// signature of version 6.
     pub(crate) fn vouch(&self, message: &[u8]) -> Result<Vec<u8>, KeyringError> {
         self.0.organisation.sign(message)
     }

@@ -40,6 +40,8 @@ mod postgres;
 mod reader;
 #[path = "road/recovery.rs"]
 mod recovery;
+#[path = "road/registration.rs"]
+mod registration;
 #[path = "road/replies.rs"]
 mod replies;
 #[path = "road/reply.rs"]
@@ -147,6 +149,8 @@ scenarios! {
         strangers_lock_nobody_out_and_a_broken_portal_is_bounded,
         registrations_are_no_way_round_the_counter,
         messages_of_any_length_are_refused;
+    registration:
+        what_a_portal_answers_itself_is_not_the_gateways;
     recovery:
         another_passphrase_takes_the_place_of_the_first,
         a_sign_in_that_began_before_the_change_ends_nowhere,

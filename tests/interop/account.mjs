@@ -3,7 +3,7 @@
 //   node account.mjs <directory with v1.json and keyring/>
 //
 // Writes accounts-v1.json to the standard output: the members are told in SEALING.md, reading the vectors. The organisation's
-// vouch is made here too, with the published key. Everything is random; what is kept in tests/vectors was made once.
+// vouch and its answer to a registration are made here too, with the published key. Everything is random; what is kept in tests/vectors was made once.
 import { createHash, createHmac, hkdfSync, randomBytes } from 'node:crypto';
 import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
@@ -185,6 +185,11 @@ const vouch = ctx(
   'vouch', a, fingerprint, sha256(certificate), uint64(1), uint64(vouchedAt), encoder.encode('enrolled'),
 );
 
+// What the gateway says of its answer; both messages are random octets, as the records are.
+const request = random(32);
+const response = random(64);
+const registered = ctx('registered', aid, a, o, sha256(request), sha256(response));
+
 // --- a reply ---
 
 const replyKey = random(32);
@@ -210,6 +215,10 @@ process.stdout.write(`${JSON.stringify({
     recoveryCodeWritten: written(recoveryCode), recoveryProof: toHex(recoveryProof), recoveryHash: toHex(recoveryHash),
     unlockByPassphrase: unlock.passphrase, unlockByRecoveryCode: unlock.recovery, accountKey: toHex(accountKey),
     content: toBase64(content), file: toBase64(file),
+  },
+  registered: {
+    request: toBase64(request), response: toBase64(response), context: toHex(registered),
+    signature: toBase64(await sign(organisationSecret, registered)),
   },
   enrol: { upload: toBase64(upload), context: toHex(enrol), mac: toHex(hmac(voice, enrol)) },
   vouch: { counter: 1, time: vouchedAt, context: toHex(vouch), signature: toBase64(await sign(organisationSecret, vouch)) },

@@ -81,15 +81,19 @@ impl Browser {
 
     /// From a letter opened by its link to the account: its recovery code.
     async fn enrol(&self, passphrase: &str) -> String {
+        self.try_to_enrol(passphrase).await;
+        let code = self.take_recovery_code().await;
+        self.step("letter").await;
+        self.shown("letter-taken").await;
+        code
+    }
+
+    async fn try_to_enrol(&self, passphrase: &str) {
         self.shown("offer").await;
         self.click("offer-button").await;
         self.step("enrol").await;
         self.fill("new-passphrase", passphrase).await;
         self.click("enrol-button").await;
-        let code = self.take_recovery_code().await;
-        self.step("letter").await;
-        self.shown("letter-taken").await;
-        code
     }
 
     /// The recovery code that the page shows, once.
@@ -144,12 +148,16 @@ impl Browser {
 
     /// Asks for a present and a new passphrase under Settings.
     async fn change_passphrase(&self, world: &World, present: &str, new: &str) {
+        self.try_to_change(world, present, new).await;
+        self.shown("settings-done").await;
+    }
+
+    async fn try_to_change(&self, world: &World, present: &str, new: &str) {
         self.account_page(world, "/account#change").await;
         self.step("change").await;
         self.fill("present-passphrase", present).await;
         self.fill("new-passphrase", new).await;
         self.click("change-button").await;
-        self.shown("settings-done").await;
     }
 
     async fn answer(&self, text: &str) {

@@ -139,6 +139,18 @@ fn certificates_statements_and_vouches_of_accounts_are_those_of_the_vectors() {
             }
         }
 
+        let registered = ctx(
+            "registered",
+            &[
+                id.bytes(),
+                reader.as_str().as_bytes(),
+                &letter.hex("/organisation/fingerprint"),
+                &account.hash("/registered/request"),
+                &account.hash("/registered/response"),
+            ],
+        )
+        .unwrap();
+        assert_eq!(registered, made.hex("/registered/context"));
         let time = made.0["vouch"]["time"].as_u64().unwrap();
         let vouch = ctx(
             "vouch",
@@ -153,11 +165,20 @@ fn certificates_statements_and_vouches_of_accounts_are_those_of_the_vectors() {
         )
         .unwrap();
         assert_eq!(vouch, made.hex("/vouch/context"));
-        let signed = made.base64("/vouch/signature");
-        let Ok(Packet::Signature(by_the_organisation)) = Packet::from_bytes(&signed) else { panic!() };
         let organisation = Cert::from_bytes(&letter.base64("/organisation/certificate")).unwrap();
-        assert!(organisation.keys().subkeys().any(|key| by_the_organisation.verify_message(key.key(), &vouch).is_ok()));
-        assert!(!certificate.verify(&vouch, &signed));
+        let by_the_organisation = |said: &[u8], signed: &[u8]| {
+            let Ok(Packet::Signature(signed)) = Packet::from_bytes(signed) else { panic!() };
+            organisation.keys().subkeys().any(|key| signed.verify_message(key.key(), said).is_ok())
+        };
+        let said = [("registered", &registered), ("vouch", &vouch)];
+        for (name, statement) in said {
+            let signed = made.base64(&format!("/{name}/signature"));
+            assert_eq!(signature(&signed), Ok(()));
+            for (other, of) in said {
+                assert_eq!(by_the_organisation(of, &signed), name == other, "{name} {other}");
+            }
+            assert!(!certificate.verify(statement, &signed));
+        }
     }
 }
 

@@ -159,8 +159,9 @@ pub enum Answer {
     Taken,
     /// The reply was not believed or not well-formed, or its pickup has ended: nothing was sent.
     Refused,
-    /// The OPAQUE registration response, and the account's id, the salt of what unlocks it.
-    Register { account: AccountId, response: Bytes },
+    /// The OPAQUE registration response, and the account's id, the salt of what unlocks it. `signature` is the
+    /// organisation's over both and the request, so that the browser takes no answer but the gateway's.
+    Register { account: AccountId, response: Bytes, signature: Bytes },
     /// The certificate is bound to the address.
     Enrolled { account: AccountId },
     /// The address has an account already: the first enrolment counts.

@@ -7,8 +7,11 @@
 //! open. A statement counts for one number of changes, and the newest one again, to no effect.
 //!
 //! Security: a change is believed for the pinned certificate's signature, never for a session. Registrations are counted:
-//! they evaluate the function that sign-ins evaluate, and a portal that was broken into must not guess with it.
+//! they evaluate the function that sign-ins evaluate, and a portal that was broken into must not guess with it. Their
+//! answers are signed: of one that the portal made, with a key of its own, it could guess the passphrase from what the
+//! browser sends next.
 
+use sealpost_vault::Identity;
 use sealpost_vault::accounts;
 use sealpost_vault::clock::Time;
 use sealpost_vault::db::StoreError;
@@ -31,7 +34,7 @@ const RECOVERY_HASH: usize = 32;
 impl Gateway {
     pub(super) async fn register(&self, purpose: Registration, request: &[u8]) -> Result<Answer, StoreError> {
         let now = self.clock.now();
-        let Ok(request) = RegistrationRequest::parse(request) else { return Ok(Answer::Refused) };
+        let Ok(parsed) = RegistrationRequest::parse(request) else { return Ok(Answer::Refused) };
         let (account, reader, pickup) = match purpose {
             Registration::Enrol(pickup_id) => {
                 let found = pickups::find(&self.stores.own, pickup_id).await?;
@@ -55,7 +58,8 @@ impl Gateway {
             return Ok(Answer::Later { seconds });
         }
         let server = Server::new(self.keyring.opaque_setup()).map_err(|_| StoreError::Corrupt("OPAQUE's set-up"))?;
-        let Ok(response) = server.register(&reader, request) else { return Ok(Answer::Refused) };
+        let Ok(response) = server.register(&reader, parsed) else { return Ok(Answer::Refused) };
+        let signature = self.registered(account, &reader, request, &response)?;
         if let Some(pickup) = pickup {
             sqlx::query("insert into registrations (account_id, reader, pickup_id, begun_at) values ($1, $2, $3, $4)")
                 .bind(account.to_string())
@@ -65,7 +69,28 @@ impl Gateway {
                 .execute(self.stores.own.writer())
                 .await?;
         }
-        Ok(Answer::Register { account, response: Bytes(response) })
+        Ok(Answer::Register { account, response: Bytes(response), signature: Bytes(signature) })
+    }
+
+    /// The organisation's signature by which a browser knows the gateway's answer to its request: SEALING.md, `registered`.
+    fn registered(
+        &self,
+        account: AccountId,
+        reader: &Identity,
+        request: &[u8],
+        response: &[u8],
+    ) -> Result<Vec<u8>, StoreError> {
+        let said = ctx(
+            "registered",
+            &[
+                account.bytes(),
+                reader.as_str().as_bytes(),
+                self.keyring.fingerprint(),
+                &sha256(request),
+                &sha256(response),
+            ],
+        )?;
+        self.keyring.vouch(&said).map_err(|_| StoreError::Corrupt("an organisation's key that doesn't sign"))
     }
 
     pub(super) async fn change_passphrase(
@@ -206,11 +231,7 @@ impl Gateway {
         Ok(())
     }
 
-    async fn passphrase_mail(
-        &self,
-        reader: &sealpost_vault::Identity,
-        now: Time,
-    ) -> Result<crate::queue::Mail, StoreError> {
+    async fn passphrase_mail(&self, reader: &Identity, now: Time) -> Result<crate::queue::Mail, StoreError> {
         let mailbox = self.mailbox_of(reader).await?;
         let bytes = notify::passphrase_changed(
             &self.letterhead,

@@ -104,7 +104,7 @@ impl Organisation {
         certificate::time_of_signing(&self.certificate)
     }
 
-    /// The subkey that signs slips and vouches.
+    /// The subkey that signs slips, vouches and answers to registrations.
     pub(crate) fn signer(&self) -> Option<KeyPair> {
         certificate::signer(&self.certificate)
     }

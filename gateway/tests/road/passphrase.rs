@@ -9,7 +9,8 @@ use opaque_ke::argon2::{Argon2, Params};
 use opaque_ke::rand::{CryptoRng, Error, RngCore};
 use opaque_ke::{
     CipherSuite, ClientLogin, ClientLoginFinishParameters, ClientRegistration, ClientRegistrationFinishParameters,
-    CredentialResponse, Identifiers, RegistrationResponse, Ristretto255, TripleDh,
+    CredentialRequest, CredentialResponse, Identifiers, RegistrationRequest, RegistrationResponse, Ristretto255,
+    ServerLogin, ServerLoginParameters, ServerRegistration, ServerSetup, TripleDh,
 };
 use ring::rand::SecureRandom;
 use sealpost_vault::derive::{ctx, sha256};
@@ -19,6 +20,7 @@ use sequoia_openpgp::cert::CertBuilder;
 use sequoia_openpgp::crypto::{S2K, SessionKey};
 use sequoia_openpgp::packet::signature::SignatureBuilder;
 use sequoia_openpgp::packet::skesk::SKESK6;
+use sequoia_openpgp::parse::Parse;
 use sequoia_openpgp::serialize::SerializeInto;
 use sequoia_openpgp::types::{AEADAlgorithm, HashAlgorithm, KeyFlags, SignatureType, SymmetricAlgorithm};
 use sequoia_openpgp::{Cert, Packet, Profile};
@@ -113,22 +115,99 @@ pub async fn sign_in(
     }
 }
 
+/// A browser that registers a passphrase, between the steps.
+pub struct Registering {
+    passphrase: String,
+    state: ClientRegistration<Suite>,
+    pub request: Vec<u8>,
+}
+
+/// What a browser was answered.
+pub struct Registered {
+    pub account: AccountId,
+    pub response: Vec<u8>,
+    pub signature: Vec<u8>,
+}
+
+impl Registering {
+    pub fn new(passphrase: &str) -> Self {
+        let started = ClientRegistration::<Suite>::start(&mut Random, passphrase.as_bytes()).unwrap();
+        let request = started.message.serialize().to_vec();
+        Self { passphrase: passphrase.into(), state: started.state, request }
+    }
+
+    pub async fn asks(&self, road: &Road, purpose: Registration) -> Registered {
+        let request = Bytes(self.request.clone());
+        match road.ask(&Errand::Register { purpose, request }).await {
+            Answer::Register { account, response: Bytes(response), signature: Bytes(signature) } => {
+                Registered { account, response, signature }
+            }
+            other => panic!("{other:?}"),
+        }
+    }
+
+    /// Whether it is the gateway's answer to this request: the organisation's signature says so.
+    pub fn believes(&self, road: &Road, address: &str, answer: &Registered) -> bool {
+        let said = ctx(
+            "registered",
+            &[
+                answer.account.bytes(),
+                address.as_bytes(),
+                road.keyring.fingerprint(),
+                &sha256(&self.request),
+                &sha256(&answer.response),
+            ],
+        );
+        let Ok(Packet::Signature(signature)) = Packet::from_bytes(&answer.signature) else { return false };
+        let (said, organisation) = (said.unwrap(), Cert::from_bytes(&road.keyring.certificate()).unwrap());
+        organisation.keys().subkeys().any(|key| signature.verify_message(key.key(), &said).is_ok())
+    }
+
+    /// The record to upload.
+    pub fn record(&self, response: &[u8]) -> Vec<u8> {
+        let (ksf, response) = (quick(), RegistrationResponse::deserialize(response).unwrap());
+        let parameters = ClientRegistrationFinishParameters::new(identifiers(), Some(&ksf));
+        let state = self.state.clone();
+        let finished = state.finish(&mut Random, self.passphrase.as_bytes(), response, parameters).unwrap();
+        finished.message.serialize().to_vec()
+    }
+}
+
 /// An OPAQUE registration: the account's id and the record to upload.
 pub async fn register(road: &Road, purpose: Registration, passphrase: &str) -> (AccountId, Vec<u8>) {
-    let started = ClientRegistration::<Suite>::start(&mut Random, passphrase.as_bytes()).unwrap();
-    let request = Bytes(started.message.serialize().to_vec());
-    let Answer::Register { account, response } = road.ask(&Errand::Register { purpose, request }).await else {
-        panic!("no registration")
-    };
-    let (ksf, response) = (quick(), RegistrationResponse::deserialize(&response.0).unwrap());
-    let parameters = ClientRegistrationFinishParameters::new(identifiers(), Some(&ksf));
-    let finished = started.state.finish(&mut Random, passphrase.as_bytes(), response, parameters).unwrap();
-    (account, finished.message.serialize().to_vec())
+    let browser = Registering::new(passphrase);
+    let answer = browser.asks(road, purpose).await;
+    (answer.account, browser.record(&answer.response))
 }
 
 pub fn registration_request() -> Bytes {
-    let started = ClientRegistration::<Suite>::start(&mut Random, PASSPHRASE.as_bytes()).unwrap();
-    Bytes(started.message.serialize().to_vec())
+    Bytes(Registering::new(PASSPHRASE).request)
+}
+
+/// A portal that was broken into, with a key of its own to evaluate passphrases with.
+pub struct BrokenPortal(ServerSetup<Suite>);
+
+impl BrokenPortal {
+    pub fn new() -> Self {
+        Self(ServerSetup::new(&mut Random))
+    }
+
+    pub fn evaluates(&self, browser: &Registering, address: &str) -> Vec<u8> {
+        let request = RegistrationRequest::deserialize(&browser.request).unwrap();
+        let started = ServerRegistration::start(&self.0, request, address.as_bytes()).unwrap();
+        started.message.serialize().to_vec()
+    }
+
+    /// Whether this is the passphrase of the record, found out without asking anybody.
+    pub fn guesses(&self, record: &[u8], address: &str, passphrase: &str) -> bool {
+        let browser = SigningIn::new(address, passphrase);
+        let record = ServerRegistration::deserialize(record).unwrap();
+        let request = CredentialRequest::deserialize(&browser.request).unwrap();
+        let parameters = ServerLoginParameters { context: None, identifiers: identifiers() };
+        let begun =
+            ServerLogin::start(&mut Random, &self.0, Some(record), request, address.as_bytes(), parameters).unwrap();
+        browser.finalization(&begun.message.serialize()).is_some()
+    }
 }
 
 /// A reader with an account.

@@ -277,7 +277,7 @@ impl Gateway {
                     Registration::Enrol(_) => AccountId::random().unwrap(),
                     Registration::Change(account) => *account,
                 };
-                Answer::Register { account, response: Bytes(vec![6; 64]) }
+                Answer::Register { account, response: Bytes(vec![6; 64]), signature: Bytes(vec![6; 96]) }
             }
             Errand::Enrol { account, .. } => {
                 if let Some(answer) = self.to_enrolments.lock().unwrap().clone() {

@@ -21,6 +21,8 @@ export class Wrong extends Error {}
 export interface Registered {
   readonly account: string;
   readonly response: string;
+  /** The organisation's, over both and the request. */
+  readonly signature: string;
 }
 
 export interface Enrolment {

@@ -6,8 +6,7 @@
 import { type AccountContent, type UnlockedFile, unlockAccountFile } from './account-file.js';
 import { type Bytes, crockford, eightBytes, equal, hex, maybeBase64url, utf8 } from './bytes.js';
 import { ctx, sha256 } from './derive.js';
-import { checkSignature } from './frame.js';
-import { type Certificate, ANY_TIME, SealError, readCertificate } from './openpgp.js';
+import { type Certificate, SealError, isSigned, readCertificate } from './openpgp.js';
 import type { OwnKey } from './own-key.js';
 import { tampering } from './letter.js';
 
@@ -82,21 +81,11 @@ export class Account {
   /** Whether the organisation has signed that this key belongs to this address. */
   async isVouchedFor({ vouch, counter, vouchedAt }: AccountAnswer): Promise<boolean> {
     try {
-      const signature = maybeBase64url(vouch) ?? new Uint8Array(0);
-      checkSignature(signature);
       const { certificate, fingerprint } = this.key;
       const hash = await sha256(certificate);
       const numbers = [eightBytes(counter), eightBytes(vouchedAt)];
       const said = ctx('vouch', utf8(this.reader), fingerprint, hash, ...numbers, utf8('enrolled'));
-      const message = await openpgp.createMessage({ binary: said });
-      const { signatures } = await openpgp.verify({
-        message,
-        signature: await openpgp.readSignature({ binarySignature: signature }),
-        verificationKeys: this.certificate,
-        date: ANY_TIME,
-        format: 'binary',
-      });
-      return signatures.length === 1 && (await signatures[0]?.verified) === true;
+      return await isSigned(said, maybeBase64url(vouch) ?? new Uint8Array(0), this.certificate);
     } catch {
       return false;
     }

@@ -8,11 +8,12 @@ import { type Unlocked, unlockAccount } from './account.js';
 import { makeAccountFile } from './account-file.js';
 import * as api from './account-api.js';
 import { fetchPickup } from './api.js';
-import { type Bytes, equal, fromBase64url, idBytes, random } from './bytes.js';
+import { type Bytes, crockford, equal, fromBase64url, random } from './bytes.js';
 import { passphrasePassword, recoveryPassword, recoveryProof, sha256 } from './derive.js';
 import { type LinkLetter, type OpenLetter, type Pickup, Tampered, openWithAccount } from './letter.js';
 import type { Opaque } from './opaque.js';
 import { OwnKey } from './own-key.js';
+import { registerPassphrase } from './registration.js';
 import { forgetRecovery, keepRecovery } from './unlocked.js';
 
 /** What the reader is told meanwhile. */
@@ -53,11 +54,7 @@ export async function enrolReader(
 ): Promise<Enrolled> {
   stage('stretching');
   const { letter } = by;
-  const { state, message } = await opaque.startRegistration(passphrase);
-  const registered = await api.register(message, by.pickup);
-  const account = idBytes(registered.account);
-  if (account === undefined) throw new Tampered('an account without an id');
-  const { message: upload, exportKey } = await opaque.finishRegistration(passphrase, state, registered.response);
+  const { account, upload, exportKey } = await registerPassphrase(passphrase, letter, by, opaque);
 
   const key = await OwnKey.make(letter.reader);
   const recovery = random(20);
@@ -77,7 +74,7 @@ export async function enrolReader(
   keepRecovery(account, recovery);
   const { certificate } = key;
   await confirmed(
-    await api.enrol({ pickup: by.pickup, account: registered.account, certificate, file, upload, recovery: proof, mac, keys }),
+    await api.enrol({ pickup: by.pickup, account: crockford(account), certificate, file, upload, recovery: proof, mac, keys }),
   );
 
   stage('checking');

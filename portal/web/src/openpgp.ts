@@ -6,7 +6,7 @@
 
 import type * as OpenPGP from 'openpgp';
 import { type Bytes, concat, fromHex } from './bytes.js';
-import { checkDataPacket, checkKeyPacket, checkWrappedKey, literalPacket, padded, wholePacket } from './frame.js';
+import { checkDataPacket, checkKeyPacket, checkSignature, checkWrappedKey, literalPacket, padded, wholePacket } from './frame.js';
 
 declare global {
   var openpgp: typeof OpenPGP;
@@ -66,6 +66,23 @@ export async function openSigned(stored: Bytes, key: SessionKey, signer: Certifi
   if (signatures.length !== 1 || signature === undefined) throw new SealError('not exactly one signature');
   if ((await signature.verified) !== true) throw new SealError('a signature that does not verify');
   return literal(inner);
+}
+
+/** Whether this certificate signed these bytes: one detached signature packet. */
+export async function isSigned(bytes: Bytes, signature: Bytes, signer: Certificate): Promise<boolean> {
+  try {
+    checkSignature(signature);
+    const { signatures } = await openpgp.verify({
+      message: await openpgp.createMessage({ binary: bytes }),
+      signature: await openpgp.readSignature({ binarySignature: signature }),
+      verificationKeys: signer,
+      date: ANY_TIME,
+      format: 'binary',
+    });
+    return signatures.length === 1 && (await signatures[0]?.verified) === true;
+  } catch {
+    return false;
+  }
 }
 
 /** A certificate, whose primary key must be the one that is expected. */

@@ -12,6 +12,7 @@ import { passphrasePassword, recoveryPassword, recoveryProof, sha256 } from './d
 import { Tampered } from './letter.js';
 import type { Opaque } from './opaque.js';
 import { SealError } from './openpgp.js';
+import { registerPassphrase } from './registration.js';
 import { forgetRecovery, keepRecovery, recallRecovery } from './unlocked.js';
 
 /** Throws `Wrong`, `Later`, `Unreachable`, `OpaqueFailed`, or `Tampered`. */
@@ -42,10 +43,7 @@ export interface Change {
 /** Sets a passphrase, and a new recovery code where it is asked for: that code, or `undefined`. */
 export async function changeWays(before: Unlocked, { passphrase, recovery }: Change, opaque: Opaque): Promise<Bytes | undefined> {
   const { account, answer, file } = before;
-  const { state, message } = await opaque.startRegistration(passphrase);
-  const registered = await api.register(message);
-  if (registered.account !== account.text) throw new Tampered('a registration for another account');
-  const { message: upload, exportKey } = await opaque.finishRegistration(passphrase, state, registered.response);
+  const { upload, exportKey } = await registerPassphrase(passphrase, account, { account: account.id }, opaque);
   const password = await passphrasePassword(account.id, exportKey);
   const code = recovery === 'new' ? random(20) : undefined;
   const ways = code === undefined ? undefined : [password, await recoveryPassword(account.id, code)];

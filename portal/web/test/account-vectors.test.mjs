@@ -9,15 +9,16 @@ import './gateway.mjs';
 import { unlockAccount } from '../dist/account.js';
 import { fromBase64url, fromHex, hex, idBytes, utf8 } from '../dist/bytes.js';
 import { passphrasePassword, recoveryPassword, recoveryProof, sha256, statement, voiceKey } from '../dist/derive.js';
-import { openWithAccount } from '../dist/letter.js';
+import { Tampered, openWithAccount } from '../dist/letter.js';
 import { openOwnReply } from '../dist/own-reply.js';
+import { registerPassphrase } from '../dist/registration.js';
 import { parseWritten, writtenGroups } from '../dist/written.js';
 
 const VECTORS = join(dirname(fileURLToPath(import.meta.url)), '../../../tests/vectors');
 const read = (name) => JSON.parse(readFileSync(join(VECTORS, name), 'utf8'));
 const { organisation, letter, pickup, slip, parts } = read('v1.json');
 const vectors = read('accounts-v1.json');
-const { certificate, account, vouch, receipt, rewrap, enrol, change, reply } = vectors;
+const { certificate, account, vouch, registered, receipt, rewrap, enrol, change, reply } = vectors;
 const id = idBytes(account.account);
 
 const answer = {
@@ -61,6 +62,24 @@ test('the account file by both ways, and the vouch', async () => {
     assert.ok(await opened.isVouchedFor(answer));
     assert.equal(await opened.isVouchedFor({ ...answer, counter: 2 }), false);
   }
+});
+
+test('the answer to a registration: what is asked with its request takes it, and no other answer', async (t) => {
+  const { account: opened } = await unlockAccount(answer, account.unlockByPassphrase);
+  const finished = [];
+  const opaque = {
+    startRegistration: async () => ({ state: '', message: registered.request }),
+    finishRegistration: async (_passphrase, _state, response) => (finished.push(response), { message: '', exportKey: new Uint8Array(64) }),
+  };
+  const given = { account: account.account, response: registered.response, signature: registered.signature };
+  for (const [json, taken] of [[given, true], [{ ...given, response: `A${given.response.slice(1)}` }, false], [{ ...given, signature: vouch.signature }, false]]) {
+    t.mock.method(globalThis, 'fetch', async () => new Response(JSON.stringify(json)));
+    const done = registerPassphrase('x', opened, { account: id }, opaque);
+    if (taken) assert.deepEqual((await done).account, id);
+    else await assert.rejects(done, Tampered);
+    t.mock.restoreAll();
+  }
+  assert.deepEqual(finished, [registered.response]);
 });
 
 test('statements: the same bytes are signed', async () => {

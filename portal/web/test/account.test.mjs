@@ -1,4 +1,5 @@
 import assert from 'node:assert/strict';
+import { ready, server } from '@serenity-kit/opaque';
 import { randomBytes } from 'node:crypto';
 import { beforeEach, test } from 'node:test';
 import { fingerprintGroups } from '../dist/account.js';
@@ -44,6 +45,7 @@ beforeEach(() => {
 
 const opaque = new Here();
 const quiet = () => undefined;
+const un64 = (text) => new Uint8Array(Buffer.from(text, 'base64url'));
 const browser = (portal, cookie) => (globalThis.fetch = portal.fetchAs(cookie));
 
 async function byLink(portal, sample) {
@@ -144,6 +146,83 @@ test('after enrolment: what the portal swaps is refused before a receipt is sign
     assert.equal(portal.letters.get(opened.pickup).way, 'link', `${name}: the link still opens it`);
   }
 });
+
+/** What a portal can answer to a registration in the gateway's place; `request` is what the browser asked with. */
+function answersOfAPortal(portal, earlier, stranger) {
+  const own = server.createSetup();
+  const evaluate = (serverSetup, request) => server.createRegistrationResponse({ serverSetup, userIdentifier: READER, registrationRequest: request }).registrationResponse;
+  const signedBy = async (json, reader, request, response, org) => b64(await portal.registered(idBytes(json.account), reader, un64(request), un64(response), org));
+  const another = crockford(new Uint8Array(randomBytes(16)));
+  return {
+    'evaluated with a key of its own, and the signature of the right answer': (json, request) => ({ ...json, response: evaluate(own, request) }),
+    'the same, signed by nobody': (json, request) => ({ ...json, response: evaluate(own, request), signature: '' }),
+    'the same, without a word': (json, request) => ({ account: json.account, response: evaluate(own, request) }),
+    'the same, signed by another organisation': async (json, request) => {
+      const response = evaluate(own, request);
+      return { ...json, response, signature: await signedBy(json, READER, request, response, { ...stranger, fingerprint: portal.org.fingerprint }) };
+    },
+    'an earlier answer, with its signature': (json) => ({ ...earlier, account: json.account }),
+    'an earlier answer, for the account that it was for': () => earlier,
+    'the right answer, with an earlier signature': (json) => ({ ...json, signature: earlier.signature }),
+    'what the gateway answers another reader to the same request': async (json, request) => ({ ...json, signature: await signedBy(json, 'anna@other.example', request, json.response) }),
+    "the server's key exchanged": (json, request) => ({ ...json, response: b64(Buffer.concat([un64(json.response).subarray(0, 32), un64(evaluate(own, request)).subarray(32)])) }),
+    'another account': (json) => ({ ...json, account: another }),
+    'no account': (json) => ({ ...json, account: undefined }),
+    'a signature over something else': (json) => ({ ...json, signature: b64(portal.accounts.get(READER)?.vouch ?? new Uint8Array(100)) }),
+    'one octet of the signature': (json) => ({ ...json, signature: b64(un64(json.signature).with(90, un64(json.signature)[90] ^ 1)) }),
+    'two signatures': (json) => ({ ...json, signature: b64(Buffer.concat([un64(json.signature), un64(json.signature)])) }),
+    'no base64url': (json) => ({ ...json, response: `${json.response}*` }),
+    'a number': (json) => ({ ...json, signature: 7 }),
+  };
+}
+
+/** Tries all of them on what `begin` gives: the portal, an honest registration, and what the browser does that needs one. */
+async function refusesEachAnswer(begin) {
+  await ready;
+  for (const name of Object.keys(answersOfAPortal({}, {}, {}))) {
+    const { portal, register, work } = await begin();
+    const answers = answersOfAPortal(portal, await register(), await organisation());
+    const [asked, steps] = [[], []];
+    const honest = globalThis.fetch;
+    globalThis.fetch = (path, init) => {
+      asked.push([path, init]);
+      return honest(path, init);
+    };
+    portal.hostile = (route, json) => (route === 'account/register' ? answers[name](json, JSON.parse(asked.at(-1)[1].body).request) : json);
+    const watched = new Here();
+    watched.run = (step) => {
+      steps.push(step.step);
+      return run(step);
+    };
+    await assert.rejects(work(watched), Tampered, name);
+    assert.deepEqual(asked.map(([path]) => path), ['/api/account/register'], `${name}: nothing is sent after it`);
+    assert.deepEqual(steps, ['start-registration'], `${name}: nothing is derived from it`);
+    assert.equal(sessionStorage.getItem('sealpost.recovery'), null, name);
+  }
+}
+
+test('a registration that the portal answers itself: an enrolment stops before anything is derived or sent', () =>
+  refusesEachAnswer(async () => {
+    const portal = await Portal.start();
+    const sample = await portal.deliver(READER);
+    browser(portal, 'first');
+    const opened = await byLink(portal, sample);
+    const register = async () => api.register((await opaque.startRegistration(PASSPHRASE)).message, opened.pickup);
+    return { portal, register, work: (watched) => enrolReader(PASSPHRASE, opened, [], watched, quiet) };
+  }));
+
+for (const how of ['passphrase', 'recovery code']) {
+  test(`a registration that the portal answers itself: a change by ${how} stops likewise`, () =>
+    refusesEachAnswer(async () => {
+      const { portal, recovery } = await enrolled();
+      sessionStorage.removeItem('sealpost.recovery');
+      browser(portal, 'second');
+      const byCode = async () => recoverAccount((await prove((await askCode({ account: READER }, 'en')).request, CODE)).account, recovery);
+      const before = how === 'passphrase' ? await signIn(READER, PASSPHRASE, opaque) : await byCode();
+      const register = async () => api.register((await opaque.startRegistration(PASSPHRASE)).message);
+      return { portal, register, work: (watched) => changeWays(before, { passphrase: 'eine ganz neue für mich', recovery: 'new' }, watched) };
+    }));
+}
 
 test('sign in on another browser; letters that were sealed straight to the key', async () => {
   const { portal } = await enrolled();

@@ -169,7 +169,7 @@ export class Portal {
     };
   }
 
-  #register(session, { request, pickup }, own) {
+  async #register(session, { request, pickup }, own) {
     const row = pickup === undefined ? undefined : this.letters.get(pickup);
     if (pickup !== undefined && !(row && session.proven.has(pickup))) return NOT_AVAILABLE;
     if (row && this.accounts.has(row.reader)) return answer(409, { error: 'conflict' });
@@ -177,7 +177,14 @@ export class Portal {
     if (reader === undefined) return SIGN_IN;
     const { registrationResponse } = server.createRegistrationResponse({ serverSetup: this.setup, userIdentifier: reader, registrationRequest: request });
     session.registration = own?.id ?? id();
-    return answer(200, { account: session.registration, response: registrationResponse });
+    const signature = b64(await this.registered(idBytes(session.registration), reader, from64(request), from64(registrationResponse)));
+    return answer(200, { account: session.registration, response: registrationResponse, signature });
+  }
+
+  /** The gateway's signature by which a browser knows its answer. */
+  async registered(account, reader, request, response, org = this.org) {
+    const said = ctx('registered', account, bytes(reader), org.fingerprint, sha256(request), sha256(response));
+    return openpgp.sign({ message: await openpgp.createMessage({ binary: said }), signingKeys: org.privateKey, detached: true, format: 'binary', date: org.publicKey.getCreationTime() });
   }
 
   async #enrol(session, given) {

@@ -163,3 +163,47 @@ async fn an_old_account_file_put_back_is_no_way_in() {
     desk.sign_in_to_list(&world, SECOND_PASSPHRASE).await;
     desk.until("document.getElementById('conversations').textContent.includes('canary-subject-7373')").await;
 }
+
+/// A registration's answer that any OPAQUE client takes: Ristretto255's generator, as evaluation and as key.
+const ELEMENT_AND_KEY: &str = "4vKuCmq8TnGohKlhxQBRX1jjC2qlgt2NtqZZReCNLXbi8q4KarxOcaiEqWHFAFFfWOMLaqWC3Y22pllF4I0tdg";
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_passphrase_goes_no_further_where_the_portal_answers_the_registration() {
+    let world = World::start(Database::Sqlite).await;
+    let lies = format!(
+        "create trigger lie after insert on errand_answers when json_extract(new.body, '$.answer') = 'register'
+         begin update errand_answers set body = json_set(new.body, '$.response', '{ELEMENT_AND_KEY}')
+         where errand_id = new.errand_id; end"
+    );
+    let (lies, is_honest) = (lies.as_str(), "drop trigger lie");
+    let asked =
+        async |kind: &str| world.vault_says(&format!("select count(*) from vault.errands where kind = '{kind}'")).await;
+    let first = world.write("canary-subject-8181", "canary-body-8282").await;
+    let phone = Browser::phone().await;
+    phone.read(&world, &address_in(&first)).await;
+
+    world.in_vault(lies).await;
+    phone.try_to_enrol(PASSPHRASE).await;
+    phone.says_that_it_was_changed(ACCOUNT).await;
+    assert_eq!((asked("register").await, asked("enrol").await), ("1".into(), "0".into()));
+    world.in_vault(is_honest).await;
+    phone.account_page(&world, "/sign-in").await;
+    phone.go(&address_in(&first)).await;
+    phone.step("letter").await;
+    let recovery = phone.enrol(PASSPHRASE).await;
+
+    world.in_vault(lies).await;
+    phone.try_to_change(&world, PASSPHRASE, SECOND_PASSPHRASE).await;
+    phone.says_that_it_was_changed(ACCOUNT).await;
+    let desk = phone.desk().await;
+    desk.forgot(&world).await;
+    desk.fill("recover-code", &recovery).await;
+    desk.click("recover-button").await;
+    desk.step("renew").await;
+    desk.fill("new-passphrase", SECOND_PASSPHRASE).await;
+    desk.click("renew-button").await;
+    desk.says_that_it_was_changed(ACCOUNT).await;
+    assert_eq!((asked("register").await, asked("change").await), ("4".into(), "0".into()));
+    world.in_vault(is_honest).await;
+    desk.sign_in_to_list(&world, PASSPHRASE).await;
+}

@@ -25,6 +25,7 @@ pub struct Register {
 struct Registered {
     account: AccountId,
     response: Bytes,
+    signature: Bytes,
 }
 
 pub async fn register(
@@ -46,8 +47,8 @@ pub async fn register(
     };
     let errand_id = ErrandId::random()?;
     let errand = Errand::Register { purpose, request };
-    let (account, response) = match asked(&portal, errand_id, &errand).await? {
-        Answer::Register { account, response } => (account, response),
+    let (account, response, signature) = match asked(&portal, errand_id, &errand).await? {
+        Answer::Register { account, response, signature } => (account, response, signature),
         Answer::Conflict => return Err(Error::Conflict),
         Answer::Refused => return Err(Error::BadRequest),
         _ => return Err(unexpected(errand_id)),
@@ -56,5 +57,5 @@ pub async fn register(
         let step = Step::Register(account, pickup);
         sessions::begin_step(&portal.vault, visitor.session(), errand_id, step, portal.clock.now()).await?;
     }
-    Ok(Answered(Registered { account, response }).into_response())
+    Ok(Answered(Registered { account, response, signature }).into_response())
 }

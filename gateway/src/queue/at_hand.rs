@@ -149,3 +149,6 @@ impl Hand {
         Ready { claim, bytes: self.bytes, claimed_at: self.since, room: self.room }
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -195,7 +195,11 @@ impl<U: Undeliverable> Office<U> {
     }
 
     /// The same for what lies at hand. It may have lain there while the next hop was slow.
-    async fn deliver_ready(&self, Ready { claim, bytes, claimed_at, room }: Ready, permit: OwnedSemaphorePermit) {
+    pub(super) async fn deliver_ready(
+        &self,
+        Ready { claim, bytes, claimed_at, room }: Ready,
+        permit: OwnedSemaphorePermit,
+    ) {
         if claimed_at.elapsed() > RENEWAL
             && let Err(error) = self.queue.renew(&claim).await
         {

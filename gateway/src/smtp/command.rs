@@ -11,6 +11,7 @@ mod xclient;
 
 use sealpost_vault::EmailAddress;
 
+use super::Greeting;
 use super::sasl::Mechanism;
 use crate::{BodyType, Charset, Envelope, RecipientDsn, Rejection, Return, ReversePath, Xtext};
 
@@ -19,7 +20,7 @@ pub(super) use xclient::Introduction;
 /// What a client asks for.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) enum Command {
-    Hello(Hello, String),
+    Hello(Greeting, String),
     Mail(Mail),
     Recipient(Recipient),
     Data,
@@ -34,13 +35,6 @@ pub(super) enum Command {
     Quit,
     /// A web browser, or somebody who uses one against us.
     Http,
-}
-
-/// Which greeting.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Hello {
-    Plain,
-    Extended,
 }
 
 /// MAIL FROM with its parameters.
@@ -134,8 +128,8 @@ impl Command {
             Some(_) => return Err(unprintable(&verb).into()),
         };
         let parsed = match (verb.as_slice(), argument) {
-            (b"EHLO", Some(name)) => hello(Hello::Extended, name),
-            (b"HELO", Some(name)) => hello(Hello::Plain, name),
+            (b"EHLO", Some(name)) => hello(Greeting::Ehlo, name),
+            (b"HELO", Some(name)) => hello(Greeting::Helo, name),
             (b"MAIL", Some(argument)) => parameters::mail(argument).map(Self::Mail),
             (b"RCPT", Some(argument)) => parameters::recipient(argument).map(Self::Recipient),
             (b"DATA", None) => Ok(Self::Data),
@@ -176,7 +170,7 @@ fn is_helo(name: &str) -> bool {
         && name.bytes().all(|b| b.is_ascii_alphanumeric() || matches!(b, b'.' | b'-' | b'_' | b':' | b'[' | b']'))
 }
 
-fn hello(kind: Hello, name: &str) -> Result<Command, Rejection> {
+fn hello(kind: Greeting, name: &str) -> Result<Command, Rejection> {
     if is_helo(name) { Ok(Command::Hello(kind, name.to_owned())) } else { Err(Rejection::PARAMETERS) }
 }
 

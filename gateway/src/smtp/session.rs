@@ -112,7 +112,7 @@ struct Incoming {
 
 struct Session<'h, I> {
     house: &'h House<I>,
-    /// Who is connected, which may be a proxy.
+    /// Who is connected, or for whom a PROXY header speaks: XCLIENT doesn't change it.
     peer: IpAddr,
     client: Client,
     seat: Admitted,
@@ -125,8 +125,8 @@ struct Session<'h, I> {
 }
 
 impl<'h, I: Intake> Session<'h, I> {
-    fn new(house: &'h House<I>, peer: IpAddr, address: IpAddr, seat: Admitted) -> Self {
-        let client = Client { address, helo: String::new(), tls: false, door: house.door };
+    fn new(house: &'h House<I>, peer: IpAddr, seat: Admitted) -> Self {
+        let client = Client::new(peer, "", house.door);
         Self {
             house,
             peer,
@@ -181,6 +181,7 @@ impl<'h, I: Intake> Session<'h, I> {
                 self.dialogue.greet();
                 self.incoming = None;
                 self.client.helo = name;
+                self.client.greeting = kind;
                 let hello = Reply::hello(kind, settings, self.offers());
                 return self.idle(wire, hello).await;
             }
@@ -242,6 +243,7 @@ impl<'h, I: Intake> Session<'h, I> {
         info!(client = %address, "introduced by XCLIENT");
         self.client.address = address;
         self.client.helo = helo.unwrap_or_default();
+        self.client.signed_in = false;
         self.standing = Standing::Address;
         self.dialogue = Dialogue::default();
         Ok(Reply::greeting(settings))

@@ -57,6 +57,7 @@ impl<I: Intake> Session<'_, I> {
         if users.verify(credentials).await {
             info!(?user, "inside by AUTH");
             self.standing = Standing::User;
+            self.client.signed_in = true;
             wire.say(&Reply::AUTHENTICATED);
             return Ok(Step::Next);
         }

@@ -116,7 +116,8 @@ impl Command {
             None => (line, None),
         };
         let verb = verb.to_ascii_uppercase();
-        if verb == b"BDAT" {
+        if announces_octets(line) {
+            let argument = argument.filter(|_| verb == b"BDAT");
             return argument.and_then(chunk).map(Self::Chunk).ok_or(Fault::Lost(Rejection::CHUNK));
         }
         let argument = match argument.map(str::from_utf8) {
@@ -152,6 +153,13 @@ impl Command {
         };
         parsed.map_err(Fault::from)
     }
+}
+
+/// Whether somebody may take the line for BDAT, also who is lenient about blanks: then nobody knows what follows it.
+pub(super) fn announces_octets(line: &[u8]) -> bool {
+    let is_blank = |byte: &u8| byte.is_ascii_whitespace() || *byte == 0x0b;
+    let first = line.split(is_blank).find(|word| !word.is_empty());
+    first.is_some_and(|verb| verb.eq_ignore_ascii_case(b"BDAT"))
 }
 
 fn unprintable(verb: &[u8]) -> Rejection {

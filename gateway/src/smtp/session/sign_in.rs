@@ -45,7 +45,7 @@ impl<I: Intake> Session<'_, I> {
                 Ok(Turn::Verify(credentials)) => break credentials,
                 Ok(Turn::Ask(question, exchange)) => {
                     wire.say(&Reply::ask(question));
-                    match wire.line(&self.house.settings, &self.house.stop).await? {
+                    match wire.answer(&self.house.settings, &self.house.stop).await? {
                         Line::Command(answer) => exchange.take(&Zeroizing::new(answer)),
                         Line::Refused(rejection) => Err(rejection),
                         Line::Broken(rejection) => return Ok(Step::Leave(Farewell::Refused(rejection))),

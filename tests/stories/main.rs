@@ -39,6 +39,7 @@ mod bells;
 mod broken_portal;
 mod crashes;
 mod demo;
+mod doors;
 mod durability;
 mod encryption;
 mod endings;

@@ -51,4 +51,5 @@ mod openpgp;
 mod organisation_keys;
 mod relaying;
 mod roles;
+mod smarthost;
 mod trouble;

@@ -281,6 +281,32 @@ async fn a_load_balancer_and_a_filter_speak_for_their_clients() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn the_next_hop_gets_addresses_as_they_came() {
+    let doors = Doors::open(|_| "xclient = [\"127.0.0.1/32\"]".to_owned()).await;
+    let mut client = smtp::Client::connect(doors.port()).await;
+    client.command("EHLO x.example").await;
+    assert_eq!(client.command("XCLIENT ADDR=192.0.2.7").await.code, 220);
+    client.command("EHLO x.example").await;
+    for address in [
+        "a%b@partner.example",
+        "a%b%c@partner.example",
+        "host!user@partner.example",
+        "\"a@b\"@partner.example",
+        "\"a b\"@partner.example",
+        "\"a\\\"b\"@partner.example",
+        "\"@relay.example:a\"@partner.example",
+        "Anna+x@partner.example",
+        "a@[192.0.2.9]",
+        "|sh@partner.example",
+        "-f@partner.example",
+    ] {
+        let outcome = client.deliver(address, &[address], b"Subject: x\r\n\r\nx\r\n").await;
+        assert!(outcome.accepted(), "{address}: {outcome:?}");
+        doors.left(address).await;
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn older_tls_is_refused() {
     let doors = Doors::open(|_| String::new()).await;
     for (version, spoken) in [("-tls1", false), ("-tls1_1", false), ("-tls1_2", true), ("-tls1_3", true)] {

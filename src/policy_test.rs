@@ -67,12 +67,7 @@ impl Test {
         let received = ReceivedMessage {
             queue_id: QueueId::random().map_err(Failure::system)?,
             envelope: Envelope::plain(from.clone(), self.to.clone(), BodyType::EightBitMime),
-            client: Client {
-                address: std::net::Ipv4Addr::LOCALHOST.into(),
-                helo: "localhost".to_owned(),
-                tls: false,
-                door: Door::Inside,
-            },
+            client: Client::new(std::net::Ipv4Addr::LOCALHOST.into(), "localhost", Door::Inside),
             received_at: Clock::system().now(),
             bytes: crlf(&bytes),
         };

@@ -61,12 +61,7 @@ fn message(bytes: &[u8]) {
     let received = ReceivedMessage {
         queue_id: QueueId::from_bytes([0; 16]),
         envelope: Envelope::plain(ReversePath::Null, Vec::new(), BodyType::default()),
-        client: Client {
-            address: IpAddr::V4(Ipv4Addr::LOCALHOST),
-            helo: "client".into(),
-            tls: false,
-            door: Door::Inside,
-        },
+        client: Client::new(IpAddr::V4(Ipv4Addr::LOCALHOST), "client", Door::Inside),
         received_at: 1_750_000_000,
         bytes: bytes.to_vec(),
     };

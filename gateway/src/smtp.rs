@@ -58,15 +58,35 @@ pub enum Door {
     Returns,
 }
 
+/// By which of two words a client greets.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Greeting {
+    Helo,
+    #[default]
+    Ehlo,
+}
+
 /// Who speaks.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Client {
     pub address: IpAddr,
     /// What it called itself: a name or an address literal, printable ASCII, not verified.
     pub helo: String,
+    #[serde(default)]
+    pub greeting: Greeting,
     /// Whether the session is encrypted.
     pub tls: bool,
+    /// Whether it has shown a password that counts.
+    #[serde(default)]
+    pub signed_in: bool,
     pub door: Door,
+}
+
+impl Client {
+    /// In clear and unknown; it says EHLO.
+    pub fn new(address: IpAddr, helo: &str, door: Door) -> Self {
+        Self { address, helo: helo.to_owned(), greeting: Greeting::default(), tls: false, signed_in: false, door }
+    }
 }
 
 /// A message as it came, not yet answered for.

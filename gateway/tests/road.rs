@@ -26,6 +26,8 @@ mod endings;
 mod enrolment;
 #[path = "road/interrupted.rs"]
 mod interrupted;
+#[path = "road/leaving.rs"]
+mod leaving;
 #[path = "road/mail.rs"]
 mod mail;
 #[path = "road/messages.rs"]
@@ -106,6 +108,9 @@ scenarios! {
         once_in_five_minutes_and_five_times_a_day,
         nothing_is_resent_after_the_letter_was_opened,
         a_receipt_counts_for_its_own_letter_only;
+    leaving:
+        a_reply_leaves_in_whole_lines_whatever_was_written,
+        sealing_encrypting_and_passing_leave_whole_lines;
     replies:
         a_reply_arrives_as_ordinary_mail,
         a_reply_counts_once,

@@ -16,7 +16,7 @@ fn with_crlf(bytes: &[u8]) -> Vec<u8> {
 }
 
 fn received(bytes: Vec<u8>) -> ReceivedMessage {
-    let client = Client { address: [127, 0, 0, 1].into(), helo: "x".to_owned(), tls: false, door: Door::Inside };
+    let client = Client::new([127, 0, 0, 1].into(), "x", Door::Inside);
     let envelope = Envelope::plain(ReversePath::Null, vec![], BodyType::EightBitMime);
     ReceivedMessage { queue_id: QueueId::from_bytes([1; 16]), envelope, client, received_at: 1_000_000_000, bytes }
 }

@@ -1,7 +1,7 @@
 //! The trace header that we put in front of what we pass on.
 //!
 //! Security: no `for` clause, so that recipients of one message don't learn of each other (RFC 5321 7.6).
-//! Standards: RFC 5321 4.4, RFC 3848 (ESMTP, ESMTPS), RFC 5322 3.3 (dates).
+//! Standards: RFC 5321 4.4, RFC 3848 and RFC 6531 4.3 (what it came with), RFC 5322 3.3 (dates).
 
 use std::net::IpAddr;
 
@@ -9,7 +9,8 @@ use sealpost_vault::Time;
 use time::OffsetDateTime;
 use time::format_description::well_known::Rfc2822;
 
-use crate::smtp::ReceivedMessage;
+use crate::Charset;
+use crate::smtp::{Client, Greeting, ReceivedMessage};
 
 /// `Received: from .. by .. with .. id ..; date`, folded, with its CRLF.
 pub fn trace_header(received: &ReceivedMessage, hostname: &str) -> String {
@@ -21,12 +22,27 @@ pub fn trace_header(received: &ReceivedMessage, hostname: &str) -> String {
         IpAddr::V4(address) => format!("[{address}]"),
         IpAddr::V6(address) => format!("[IPv6:{address}]"),
     };
-    let protocol = if received.client.tls { "ESMTPS" } else { "ESMTP" };
+    let protocol = protocol(&received.client, received.envelope.charset);
     format!(
         "Received: from {helo} ({address})\r\n\tby {hostname} with {protocol} id {};\r\n\t{}\r\n",
         received.queue_id,
         date(received.received_at)
     )
+}
+
+/// What the registry of mail transmission types calls it. HELO has no types with TLS or AUTH.
+fn protocol(client: &Client, charset: Charset) -> &'static str {
+    match (client.greeting, charset, client.tls, client.signed_in) {
+        (Greeting::Helo, Charset::Ascii, _, _) => "SMTP",
+        (Greeting::Ehlo, Charset::Ascii, false, false) => "ESMTP",
+        (Greeting::Ehlo, Charset::Ascii, false, true) => "ESMTPA",
+        (Greeting::Ehlo, Charset::Ascii, true, false) => "ESMTPS",
+        (Greeting::Ehlo, Charset::Ascii, true, true) => "ESMTPSA",
+        (_, Charset::Utf8, false, false) => "UTF8SMTP",
+        (_, Charset::Utf8, false, true) => "UTF8SMTPA",
+        (_, Charset::Utf8, true, false) => "UTF8SMTPS",
+        (_, Charset::Utf8, true, true) => "UTF8SMTPSA",
+    }
 }
 
 /// As in a Date field, in UTC.
@@ -40,11 +56,11 @@ mod tests {
     use sealpost_vault::id::QueueId;
 
     use super::*;
-    use crate::smtp::{Client, Door};
+    use crate::smtp::Door;
     use crate::{BodyType, Envelope, ReversePath};
 
     fn received(helo: &str, address: &str, tls: bool) -> ReceivedMessage {
-        let client = Client { address: address.parse().unwrap(), helo: helo.to_owned(), tls, door: Door::Inside };
+        let client = Client { tls, ..Client::new(address.parse().unwrap(), helo, Door::Inside) };
         let recipients = vec!["secret@x.example".parse().unwrap()];
         let envelope = Envelope::plain(ReversePath::Null, recipients, BodyType::SevenBit);
         ReceivedMessage {
@@ -80,6 +96,29 @@ mod tests {
                 ))
             );
             assert!(!header.contains("secret"));
+        }
+    }
+
+    #[test]
+    fn it_says_what_it_came_with() {
+        for (greeting, tls, signed_in, charset, expected) in [
+            (Greeting::Helo, false, false, Charset::Ascii, "SMTP"),
+            (Greeting::Helo, true, false, Charset::Ascii, "SMTP"),
+            (Greeting::Ehlo, false, false, Charset::Ascii, "ESMTP"),
+            (Greeting::Ehlo, true, false, Charset::Ascii, "ESMTPS"),
+            (Greeting::Ehlo, true, true, Charset::Ascii, "ESMTPSA"),
+            (Greeting::Ehlo, false, true, Charset::Ascii, "ESMTPA"),
+            (Greeting::Ehlo, false, false, Charset::Utf8, "UTF8SMTP"),
+            (Greeting::Ehlo, true, false, Charset::Utf8, "UTF8SMTPS"),
+            (Greeting::Ehlo, true, true, Charset::Utf8, "UTF8SMTPSA"),
+            (Greeting::Ehlo, false, true, Charset::Utf8, "UTF8SMTPA"),
+        ] {
+            let mut received = received("x", "192.0.2.1", tls);
+            received.client.greeting = greeting;
+            received.client.signed_in = signed_in;
+            received.envelope.charset = charset;
+            let header = trace_header(&received, "gw.example");
+            assert!(header.contains(&format!(" with {expected} id ")), "{header}");
         }
     }
 }

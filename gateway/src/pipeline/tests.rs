@@ -97,7 +97,7 @@ impl Bench {
                 to.iter().map(|to| address(to)).collect(),
                 BodyType::EightBitMime,
             ),
-            client: Client { address: [127, 0, 0, 1].into(), helo: "mail".to_owned(), tls: false, door },
+            client: Client::new([127, 0, 0, 1].into(), "mail", door),
             received_at: NOW,
             bytes: mail.replace('\n', "\r\n").into_bytes(),
         }

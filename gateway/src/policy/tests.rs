@@ -11,7 +11,7 @@ use crate::smtp::{Client, Door, ReceivedMessage};
 use crate::{BodyType, Envelope};
 
 fn facts(header: &str) -> Facts {
-    let client = Client { address: [127, 0, 0, 1].into(), helo: "x".to_owned(), tls: false, door: Door::Inside };
+    let client = Client::new([127, 0, 0, 1].into(), "x", Door::Inside);
     let recipients = vec!["b@y.example".parse().unwrap()];
     let envelope = Envelope::plain(ReversePath::Null, recipients, BodyType::SevenBit);
     let bytes = format!("{}\r\n\r\nbody\r\n", header.replace('\n', "\r\n")).into_bytes();

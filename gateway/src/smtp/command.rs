@@ -11,6 +11,7 @@ mod xclient;
 
 use sealpost_vault::EmailAddress;
 
+use super::Greeting;
 use super::sasl::Mechanism;
 use crate::{BodyType, Charset, Envelope, RecipientDsn, Rejection, Return, ReversePath, Xtext};
 
@@ -19,7 +20,7 @@ pub(super) use xclient::Introduction;
 /// What a client asks for.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) enum Command {
-    Hello(Hello, String),
+    Hello(Greeting, String),
     Mail(Mail),
     Recipient(Recipient),
     Data,
@@ -34,13 +35,6 @@ pub(super) enum Command {
     Quit,
     /// A web browser, or somebody who uses one against us.
     Http,
-}
-
-/// Which greeting.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Hello {
-    Plain,
-    Extended,
 }
 
 /// MAIL FROM with its parameters.
@@ -122,7 +116,8 @@ impl Command {
             None => (line, None),
         };
         let verb = verb.to_ascii_uppercase();
-        if verb == b"BDAT" {
+        if announces_octets(line) {
+            let argument = argument.filter(|_| verb == b"BDAT");
             return argument.and_then(chunk).map(Self::Chunk).ok_or(Fault::Lost(Rejection::CHUNK));
         }
         let argument = match argument.map(str::from_utf8) {
@@ -134,8 +129,8 @@ impl Command {
             Some(_) => return Err(unprintable(&verb).into()),
         };
         let parsed = match (verb.as_slice(), argument) {
-            (b"EHLO", Some(name)) => hello(Hello::Extended, name),
-            (b"HELO", Some(name)) => hello(Hello::Plain, name),
+            (b"EHLO", Some(name)) => hello(Greeting::Ehlo, name),
+            (b"HELO", Some(name)) => hello(Greeting::Helo, name),
             (b"MAIL", Some(argument)) => parameters::mail(argument).map(Self::Mail),
             (b"RCPT", Some(argument)) => parameters::recipient(argument).map(Self::Recipient),
             (b"DATA", None) => Ok(Self::Data),
@@ -160,6 +155,13 @@ impl Command {
     }
 }
 
+/// Whether somebody may take the line for BDAT, also who is lenient about blanks: then nobody knows what follows it.
+pub(super) fn announces_octets(line: &[u8]) -> bool {
+    let is_blank = |byte: &u8| byte.is_ascii_whitespace() || *byte == 0x0b;
+    let first = line.split(is_blank).find(|word| !word.is_empty());
+    first.is_some_and(|verb| verb.eq_ignore_ascii_case(b"BDAT"))
+}
+
 fn unprintable(verb: &[u8]) -> Rejection {
     match verb {
         b"MAIL" => Rejection::SENDER_ADDRESS,
@@ -176,7 +178,7 @@ fn is_helo(name: &str) -> bool {
         && name.bytes().all(|b| b.is_ascii_alphanumeric() || matches!(b, b'.' | b'-' | b'_' | b':' | b'[' | b']'))
 }
 
-fn hello(kind: Hello, name: &str) -> Result<Command, Rejection> {
+fn hello(kind: Greeting, name: &str) -> Result<Command, Rejection> {
     if is_helo(name) { Ok(Command::Hello(kind, name.to_owned())) } else { Err(Rejection::PARAMETERS) }
 }
 

@@ -30,6 +30,8 @@ pub(super) struct Transaction {
     envelope: Envelope,
     /// One mailbox gets one copy, however often and in whatever spelling it is named.
     named: HashSet<Identity>,
+    /// How often a recipient was named, taken or not.
+    asked: usize,
 }
 
 /// A recipient that the order of things allows.
@@ -63,7 +65,7 @@ impl Dialogue {
         if mail.size.is_some_and(|size| usize::try_from(size).map_or(true, |size| size > settings.max_size)) {
             return Err(Rejection::TOO_LARGE);
         }
-        *self = Self::Open(Transaction { envelope: mail.envelope(), named: HashSet::new() });
+        *self = Self::Open(Transaction { envelope: mail.envelope(), named: HashSet::new(), asked: 0 });
         Ok(())
     }
 
@@ -77,12 +79,17 @@ impl Dialogue {
     }
 
     /// RCPT: where the message comes from, and the recipient to ask about.
-    pub fn candidate(&self, recipient: Recipient, settings: &Settings) -> Result<(&ReversePath, Candidate), Rejection> {
-        let Transaction { envelope, named } = match self {
+    pub fn candidate(
+        &mut self,
+        recipient: Recipient,
+        settings: &Settings,
+    ) -> Result<(&ReversePath, Candidate), Rejection> {
+        let Transaction { envelope, named, asked } = match self {
             Self::Fresh => return Err(Rejection::NO_GREETING),
             Self::Greeted | Self::Receiving => return Err(Rejection::BAD_SEQUENCE),
             Self::Open(transaction) => transaction,
         };
+        *asked = asked.saturating_add(1);
         if recipient.charset == Charset::Utf8 && envelope.charset == Charset::Ascii {
             return Err(Rejection::NON_ASCII);
         }
@@ -101,9 +108,14 @@ impl Dialogue {
         Ok((&envelope.reverse_path, Candidate::New(address, recipient.dsn)))
     }
 
+    /// Whether far more recipients were named than a message may have: a client that heeds no answer.
+    pub fn is_flooded(&self, settings: &Settings) -> bool {
+        matches!(self, Self::Open(transaction) if transaction.asked > settings.max_recipients.saturating_mul(2))
+    }
+
     /// Adds a recipient that was accepted.
     pub fn add(&mut self, recipient: EmailAddress, dsn: RecipientDsn) {
-        if let Self::Open(Transaction { envelope, named }) = self
+        if let Self::Open(Transaction { envelope, named, .. }) = self
             && named.insert(recipient.identity())
         {
             envelope.dsn.set(&recipient, dsn);

@@ -4,6 +4,7 @@
 //!
 //! Standards: RFC 5321 2.3.8 (line endings), 4.5.3.1.4 (512 octets).
 
+use super::command::announces_octets;
 use crate::Rejection;
 
 /// Octets of a command line, CRLF included.
@@ -40,9 +41,16 @@ pub(super) struct LineReader {
     /// Octets of this line so far, kept or not.
     seen: usize,
     fault: Option<Rejection>,
+    /// In an exchange of AUTH: the line has no verb.
+    is_answer: bool,
 }
 
 impl LineReader {
+    /// The next line answers a question of ours in an exchange of AUTH.
+    pub fn expect_answer(&mut self) {
+        self.is_answer = true;
+    }
+
     /// Takes octets up to the end of one line, and says what is left of `bytes` after it.
     pub fn feed<'a>(&mut self, bytes: &'a [u8]) -> (Option<Line>, &'a [u8]) {
         let mut rest = bytes;
@@ -63,7 +71,9 @@ impl LineReader {
             (State::Text, b'\r') => self.state = State::AfterCr,
             (State::Text, 0) => return Some(Line::Broken(Rejection::NUL)),
             (State::Text, _) if self.seen > self.limit() - 2 => {
-                self.fault.get_or_insert(Rejection::LINE_TOO_LONG);
+                let is_auth = self.is_answer || self.begins_with(b"AUTH ");
+                let fault = if is_auth { Rejection::AUTH_TOO_LONG } else { Rejection::LINE_TOO_LONG };
+                self.fault.get_or_insert(fault);
             }
             (State::Text, _) => self.text.push(byte),
         }
@@ -72,13 +82,22 @@ impl LineReader {
 
     fn limit(&self) -> usize {
         const LONG: [&[u8]; 4] = [b"MAIL ", b"RCPT ", b"AUTH ", b"XCLIENT "];
-        let is_long = |verb: &&[u8]| self.text.get(..verb.len()).is_some_and(|found| found.eq_ignore_ascii_case(verb));
-        if LONG.iter().any(is_long) { LIMIT_WITH_PARAMETERS } else { LIMIT }
+        let is_long = self.is_answer || LONG.iter().any(|verb| self.begins_with(verb));
+        if is_long { LIMIT_WITH_PARAMETERS } else { LIMIT }
+    }
+
+    fn begins_with(&self, verb: &[u8]) -> bool {
+        self.text.get(..verb.len()).is_some_and(|found| found.eq_ignore_ascii_case(verb))
     }
 
     fn finish(&mut self) -> Line {
-        let Self { text, fault, .. } = std::mem::take(self);
-        fault.map_or(Line::Command(text), Line::Refused)
+        let Self { text, fault, is_answer, .. } = std::mem::take(self);
+        match fault {
+            None => Line::Command(text),
+            // What follows may be the octets that the line announces.
+            Some(rejection) if !is_answer && announces_octets(&text) => Line::Broken(rejection),
+            Some(rejection) => Line::Refused(rejection),
+        }
     }
 }
 
@@ -125,8 +144,8 @@ mod tests {
         let check = |verb: &str, octets: usize, fits: bool| {
             let line = format!("{verb}{}\r\n", "x".repeat(octets - verb.len() - 2));
             assert_eq!(line.len(), octets);
-            let expected =
-                if fits { Line::Command(line.trim_end().into()) } else { Line::Refused(Rejection::LINE_TOO_LONG) };
+            let refused = if verb == "Auth " { Rejection::AUTH_TOO_LONG } else { Rejection::LINE_TOO_LONG };
+            let expected = if fits { Line::Command(line.trim_end().into()) } else { Line::Refused(refused) };
             assert_eq!(read([line.as_bytes()]), [expected], "{verb}{octets}");
         };
         check("NOOP ", 512, true);
@@ -136,6 +155,28 @@ mod tests {
             check(verb, 2049, false);
         }
         check("MAILX", 513, false);
+    }
+
+    #[test]
+    fn overlong_bdat_breaks_and_overlong_answers_of_auth_do_not() {
+        for verb in ["BDAT 1", "bdat", "\tBDAT\t5"] {
+            let line = format!("{verb} {}\r\n", "x".repeat(600));
+            assert_eq!(read([line.as_bytes()]), [Line::Broken(Rejection::LINE_TOO_LONG)], "{verb}");
+        }
+        for (octets, fits) in [(2048, true), (2049, false)] {
+            let mut reader = LineReader::default();
+            reader.expect_answer();
+            let line = format!("BDAT {}\r\n", "x".repeat(octets - 7));
+            let expected =
+                if fits { Line::Command(line.trim_end().into()) } else { Line::Refused(Rejection::AUTH_TOO_LONG) };
+            assert_eq!(reader.feed(line.as_bytes()), (Some(expected), &b""[..]));
+            let next = format!("NOOP {}\r\n", "x".repeat(600));
+            assert_eq!(
+                reader.feed(next.as_bytes()).0,
+                Some(Line::Refused(Rejection::LINE_TOO_LONG)),
+                "one answer only"
+            );
+        }
     }
 
     #[test]

@@ -6,7 +6,8 @@ use std::borrow::Cow;
 
 use sealpost_vault::id::QueueId;
 
-use super::command::{Hello, Introduction};
+use super::Greeting;
+use super::command::Introduction;
 use super::settings::Settings;
 use crate::Rejection;
 
@@ -53,9 +54,9 @@ impl Reply {
     }
 
     /// The answer to EHLO or HELO.
-    pub fn hello(kind: Hello, settings: &Settings, offers: Offers) -> Self {
+    pub fn hello(kind: Greeting, settings: &Settings, offers: Offers) -> Self {
         let host = &settings.hostname;
-        if kind == Hello::Plain {
+        if kind == Greeting::Helo {
             return Self(format!("250 {host}").into());
         }
         let mut text = format!("250-{host}\r\n250-PIPELINING\r\n250-SIZE {}\r\n250-8BITMIME\r\n", settings.max_size);

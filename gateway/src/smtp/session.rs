@@ -112,7 +112,7 @@ struct Incoming {
 
 struct Session<'h, I> {
     house: &'h House<I>,
-    /// Who is connected, which may be a proxy.
+    /// Who is connected, or for whom a PROXY header speaks: XCLIENT doesn't change it.
     peer: IpAddr,
     client: Client,
     seat: Admitted,
@@ -125,8 +125,8 @@ struct Session<'h, I> {
 }
 
 impl<'h, I: Intake> Session<'h, I> {
-    fn new(house: &'h House<I>, peer: IpAddr, address: IpAddr, seat: Admitted) -> Self {
-        let client = Client { address, helo: String::new(), tls: false, door: house.door };
+    fn new(house: &'h House<I>, peer: IpAddr, seat: Admitted) -> Self {
+        let client = Client::new(peer, "", house.door);
         Self {
             house,
             peer,
@@ -181,6 +181,7 @@ impl<'h, I: Intake> Session<'h, I> {
                 self.dialogue.greet();
                 self.incoming = None;
                 self.client.helo = name;
+                self.client.greeting = kind;
                 let hello = Reply::hello(kind, settings, self.offers());
                 return self.idle(wire, hello).await;
             }
@@ -188,10 +189,17 @@ impl<'h, I: Intake> Session<'h, I> {
                 debug!(from = %mail.from, "MAIL");
                 self.dialogue.open(mail, settings).map(|()| Reply::SENDER)
             }
-            Ok(Command::Recipient(recipient)) => self.recipient(recipient).await,
+            Ok(Command::Recipient(recipient)) => match self.recipient(recipient).await {
+                Err(rejection) if rejection.closes() => Err(rejection),
+                outcome if self.dialogue.is_flooded(settings) => {
+                    let verdict = self.patience.error(settings);
+                    return self.answer(wire, outcome.unwrap_or_else(Reply::from), verdict).await;
+                }
+                outcome => outcome,
+            },
             Ok(Command::Data) => match self.dialogue.close() {
                 Ok(envelope) => return self.data(wire, envelope).await,
-                Err(rejection) => Err(rejection),
+                Err(rejection) => return self.refuse_data(wire, rejection).await,
             },
             Ok(Command::Chunk(chunk)) => return self.piece(wire, chunk).await,
             Ok(Command::Auth(mechanism, words)) => return self.sign_in(wire, mechanism, words).await,
@@ -242,6 +250,7 @@ impl<'h, I: Intake> Session<'h, I> {
         info!(client = %address, "introduced by XCLIENT");
         self.client.address = address;
         self.client.helo = helo.unwrap_or_default();
+        self.client.signed_in = false;
         self.standing = Standing::Address;
         self.dialogue = Dialogue::default();
         Ok(Reply::greeting(settings))
@@ -270,12 +279,26 @@ impl<'h, I: Intake> Session<'h, I> {
         envelope: Envelope,
     ) -> Result<Step, WireError> {
         if let Err(rejection) = self.house.intake.ready().await {
-            return self.refuse(wire, rejection).await;
+            return self.refuse_data(wire, rejection).await;
         }
         wire.say(&Reply::START_DATA);
         let mut share = self.house.memory.share();
         let end = wire.data(&self.house.settings, &mut share, &self.house.stop).await?;
         self.finish(wire, envelope, end).await
+    }
+
+    /// RFC 2920 3.1: nothing may stand behind DATA before its answer. Where something does, it may be the message, whose lines
+    /// would be obeyed as commands.
+    async fn refuse_data<S: AsyncRead + AsyncWrite + Unpin>(
+        &mut self,
+        wire: &mut Wire<S>,
+        rejection: Rejection,
+    ) -> Result<Step, WireError> {
+        if wire.is_ahead() {
+            info!(%rejection, "a message was sent behind a refused DATA");
+            return Ok(Step::Leave(Farewell::Refused(rejection)));
+        }
+        self.refuse(wire, rejection).await
     }
 
     /// The message is there, or isn't.

@@ -49,7 +49,8 @@ pub struct Users {
     hashes: Vec<String>,
     names: HashMap<String, usize>,
     stand_in: RandomState,
-    gate: Semaphore,
+    /// A place is free again when a hash is through, even if nobody waits for it any more.
+    gate: Arc<Semaphore>,
     failures: Mutex<HashMap<IpAddr, (u32, Instant)>>,
 }
 
@@ -93,7 +94,7 @@ impl Users {
             hashes,
             names,
             stand_in: RandomState::new(),
-            gate: Semaphore::new(at_once),
+            gate: Arc::new(Semaphore::new(at_once)),
             failures: Mutex::default(),
         })
     }
@@ -105,16 +106,30 @@ impl Users {
 
     /// Whether name and password belong together.
     pub(super) async fn verify(self: &Arc<Self>, credentials: Credentials) -> bool {
+        let right =
+            |hash: &PasswordHash<'_>, password: &[u8]| Argon2::default().verify_password(password, hash).is_ok();
+        self.verify_by(credentials, right).await
+    }
+
+    async fn verify_by<F>(self: &Arc<Self>, credentials: Credentials, right: F) -> bool
+    where
+        F: FnOnce(&PasswordHash<'_>, &[u8]) -> bool + Send + 'static,
+    {
         let Credentials { name, password } = credentials;
         if name.len() > LONGEST || password.len() > LONGEST {
             return false;
         }
-        let Ok(_permit) = self.gate.acquire().await else { return false };
+        let Ok(permit) = Arc::clone(&self.gate).acquire_owned().await else { return false };
         let users = Arc::clone(self);
-        tokio::task::spawn_blocking(move || users.matches(&name, &password)).await.unwrap_or(false)
+        let compare = move || {
+            let _permit = permit;
+            users.matches(&name, |hash| right(hash, &password))
+        };
+        tokio::task::spawn_blocking(compare).await.unwrap_or(false)
     }
 
-    fn matches(&self, name: &str, password: &[u8]) -> bool {
+    /// Exactly one hash is compared, whoever it is.
+    fn matches(&self, name: &str, compare: impl FnOnce(&PasswordHash<'_>) -> bool) -> bool {
         let known = self.names.get(name).copied();
         let stand_in = || {
             let users = u64::try_from(self.hashes.len()).unwrap_or(u64::MAX).max(1);
@@ -122,7 +137,7 @@ impl Users {
         };
         let Some(hash) = self.hashes.get(known.unwrap_or_else(stand_in)) else { return false };
         let Ok(hash) = PasswordHash::new(hash) else { return false };
-        let right = Argon2::default().verify_password(password, &hash).is_ok();
+        let right = compare(&hash);
         right && known.is_some()
     }
 
@@ -197,6 +212,60 @@ pub(crate) mod tests {
         let nobody = Arc::new(Users::parse("").unwrap());
         assert!(nobody.is_empty());
         assert!(!nobody.verify(credentials("anna", "one")).await);
+    }
+
+    #[tokio::test]
+    async fn unknown_names_cost_what_known_ones_cost() {
+        let text = format!("anna:{}\nben:{}\n", hash("one"), hash("two"));
+        let users = Arc::new(Users::parse(&text).unwrap());
+        let compared = Arc::new(Mutex::new(Vec::new()));
+        for name in ["anna", "nobody", "nobody", "", "ANNA"] {
+            let seen = Arc::clone(&compared);
+            let right = move |hash: &PasswordHash<'_>, password: &[u8]| {
+                seen.lock().unwrap().push((hash.to_string(), password.to_vec()));
+                true
+            };
+            // Even where the stand-in's password is right.
+            assert_eq!(users.verify_by(credentials(name, "x"), right).await, name == "anna");
+        }
+        let compared = compared.lock().unwrap();
+        assert_eq!(compared.len(), 5, "one hash for each try");
+        assert!(compared.iter().all(|(hash, password)| users.hashes.contains(hash) && password == b"x"));
+        assert_eq!(compared[1], compared[2], "a name has one stand-in, or its changing cost would tell");
+    }
+
+    #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+    async fn a_flood_hashes_so_many_at_a_time_as_there_are_processors() {
+        let users = Arc::new(Users::parse(&format!("anna:{}\n", hash("one"))).unwrap());
+        let places = users.gate.available_permits();
+        assert!(places <= std::thread::available_parallelism().unwrap().get());
+        let (begun, mut seen) = tokio::sync::mpsc::unbounded_channel();
+        let mut finish = Vec::new();
+        let mut tries = Vec::new();
+        for _ in 0..places + 3 {
+            let (end, ended) = std::sync::mpsc::channel::<()>();
+            let (users, begun) = (Arc::clone(&users), begun.clone());
+            finish.push(end);
+            tries.push(tokio::spawn(async move {
+                let right = move |_: &PasswordHash<'_>, _: &[u8]| {
+                    begun.send(()).unwrap();
+                    ended.recv().is_err()
+                };
+                users.verify_by(credentials("anna", "one"), right).await
+            }));
+        }
+        for _ in 0..places {
+            seen.recv().await.unwrap();
+        }
+        // Clients that go away free no place while their hash is being made.
+        tries.iter().for_each(tokio::task::JoinHandle::abort);
+        for one in tries {
+            let _aborted = one.await;
+        }
+        assert_eq!(users.gate.available_permits(), 0);
+        assert!(seen.try_recv().is_err(), "one more than there are places");
+        drop(finish);
+        let _all = users.gate.acquire_many(u32::try_from(places).unwrap()).await.unwrap();
     }
 
     #[test]

@@ -92,6 +92,12 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Wire<S> {
         Ok(())
     }
 
+    /// The answer to a question in an exchange of AUTH; may be longer than commands are.
+    pub async fn answer(&mut self, settings: &Settings, stop: &CancellationToken) -> Result<Line, WireError> {
+        self.lines.expect_answer();
+        self.line(settings, stop).await
+    }
+
     /// The next command line, whole within the command timeout.
     pub async fn line(&mut self, settings: &Settings, stop: &CancellationToken) -> Result<Line, WireError> {
         let deadline = Instant::now() + settings.command_timeout;
@@ -182,7 +188,8 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Wire<S> {
                 pieces.reader.drop_for(Rejection::STORAGE_FULL);
             }
             if left == 0 {
-                return Ok(None);
+                // Small pieces come with their commands: nobody would ever have to wait for one.
+                return if pieces.pace.is_slow(settings) { Err(WireError::TooSlow) } else { Ok(None) };
             }
             self.flush(settings.command_timeout).await?;
             let (deadline, why) = pieces.pace.deadline(settings);
@@ -268,8 +275,16 @@ impl Pace {
     /// Until when the next octets must have come, and what it is if they haven't.
     fn deadline(&self, settings: &Settings) -> (Instant, WireError) {
         let silent = Instant::now() + settings.data_timeout;
-        let earned = Duration::from_secs(self.octets / u64::from(settings.minimum_rate.max(1)));
-        let slow = self.started + settings.rate_grace + earned;
+        let slow = self.too_slow_from(settings);
         if slow < silent { (slow, WireError::TooSlow) } else { (silent, WireError::Timeout) }
+    }
+
+    fn is_slow(&self, settings: &Settings) -> bool {
+        self.too_slow_from(settings) < Instant::now()
+    }
+
+    fn too_slow_from(&self, settings: &Settings) -> Instant {
+        let earned = Duration::from_secs(self.octets / u64::from(settings.minimum_rate.max(1)));
+        self.started + settings.rate_grace + earned
     }
 }

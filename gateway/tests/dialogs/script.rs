@@ -7,6 +7,8 @@
 //! c ~> TEXT        the client sends TEXT as it is; \r \n \t \0 \\ \xHH are escapes
 //! c <- TEXT        the server's next line; * stands for anything
 //! c <> tls         the TLS handshake
+//! c |> half        the client says that it will send nothing more
+//! c |> goes        the client is gone, by a reset where `@ resets` stands; waits until its session has ended
 //! c <| closed      the server has said nothing more and closed
 //! c <| cut         the server has closed, perhaps with a TLS alert, but without a reply
 //! = accepted N     how many messages were accepted
@@ -37,6 +39,8 @@ pub struct Script {
     pub mood: Mood,
     /// Means something only if texts arrive in one piece.
     pub whole_only: bool,
+    /// The client goes by a reset of its connection.
+    pub resets: bool,
     pub steps: Vec<(usize, Step)>,
 }
 
@@ -45,6 +49,8 @@ pub enum Step {
     Send(Vec<u8>),
     Expect(String),
     Handshake,
+    Half,
+    Goes,
     Closed,
     Cut,
     Accepted(usize),
@@ -80,6 +86,7 @@ impl Script {
             shown: Shown::Nothing,
             mood: Mood::Willing,
             whole_only: false,
+            resets: false,
             steps: Vec::new(),
         };
         for (index, line) in text.lines().enumerate() {
@@ -87,7 +94,7 @@ impl Script {
             script.line(number, line).ok_or_else(|| format!("line {number} isn't understood: {line}"))?;
         }
         // Else a server that says too much or never lets go would go unnoticed.
-        if !script.steps.iter().any(|(_, step)| matches!(step, Step::Closed | Step::Cut)) {
+        if !script.steps.iter().any(|(_, step)| matches!(step, Step::Closed | Step::Cut | Step::Goes)) {
             return Err("a dialogue must see the connection closed".into());
         }
         Ok(script)
@@ -125,6 +132,12 @@ impl Script {
             match line {
                 "c ->" => Step::Send(b"\r\n".to_vec()),
                 "c <> tls" => Step::Handshake,
+                "c |> half" => Step::Half,
+                "c |> goes" => {
+                    // So that a second connection shows when the first one's session has ended.
+                    self.settings.max_connections = 1;
+                    Step::Goes
+                }
                 "c <| closed" => Step::Closed,
                 "c <| cut" => Step::Cut,
                 _ => return None,
@@ -141,6 +154,7 @@ impl Script {
         match key {
             "tls" => self.tls = true,
             "whole" => self.whole_only = true,
+            "resets" => self.resets = true,
             "door" => self.door = if value == "returns" { Door::Returns } else { Door::Inside },
             "intake" => self.mood = Mood::parse(value)?,
             "networks" => {

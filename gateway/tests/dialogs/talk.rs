@@ -10,7 +10,7 @@ use rustls::pki_types::ServerName;
 use sealpost_gateway::smtp::ReceivedMessage;
 use sealpost_gateway::{BodyType, Charset};
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
-use tokio::net::TcpStream;
+use tokio::net::{TcpSocket, TcpStream};
 use tokio::time::timeout;
 use tokio_rustls::TlsConnector;
 
@@ -41,6 +41,13 @@ impl Talk {
         let stream = TcpStream::connect(address).await.unwrap();
         stream.set_nodelay(true).unwrap();
         Self { stream: Box::new(stream), unread: Vec::new() }
+    }
+
+    /// A connection that is reset when it is dropped.
+    async fn resetting(address: SocketAddr) -> Self {
+        let socket = TcpSocket::new_v4().unwrap();
+        socket.set_zero_linger().unwrap();
+        Self { stream: Box::new(socket.connect(address).await.unwrap()), unread: Vec::new() }
     }
 
     pub async fn send(&mut self, bytes: &[u8], pieces: Pieces) {
@@ -111,6 +118,20 @@ impl Talk {
     }
 }
 
+/// Drops a connection, and takes the only place that there is when it is free.
+async fn successor(gone: Talk, server: SocketAddr) -> Result<Talk, String> {
+    drop(gone);
+    let readmitted = async {
+        loop {
+            let mut next = Talk::to(server).await;
+            if next.line().await.is_ok_and(|line| line.is_some_and(|line| line.starts_with("220 "))) {
+                return next;
+            }
+        }
+    };
+    timeout(PATIENCE, readmitted).await.map_err(|_| "the session of a client that is gone goes on".to_owned())
+}
+
 /// Holds `script`; what went wrong names the file and the line.
 pub async fn hold(script: &Script, pieces: Pieces) -> Result<(), String> {
     let tls = script.tls.then(|| Tls::new(script.shown));
@@ -118,7 +139,7 @@ pub async fn hold(script: &Script, pieces: Pieces) -> Result<(), String> {
     let mut settings = script.settings.clone();
     settings.certificates = tls.as_ref().map(|tls| Arc::clone(&tls.certificates));
     let server = start(settings, script.door, config, script.mood, 1000).await;
-    let mut talk = Talk::to(server.address).await;
+    let mut talk = if script.resets { Talk::resetting(server.address).await } else { Talk::to(server.address).await };
     for (number, step) in &script.steps {
         let last = || server.intake.accepted.lock().unwrap().last().cloned().ok_or("nothing was accepted".to_owned());
         let outcome = match step {
@@ -127,6 +148,11 @@ pub async fn hold(script: &Script, pieces: Pieces) -> Result<(), String> {
                 Ok(())
             }
             Step::Expect(pattern) => talk.expect(pattern).await,
+            Step::Half => talk.stream.shutdown().await.map_err(|error| error.to_string()),
+            Step::Goes => {
+                talk = successor(talk, server.address).await?;
+                Ok(())
+            }
             Step::Closed => talk.closed().await,
             Step::Cut => talk.cut().await,
             Step::Handshake => {

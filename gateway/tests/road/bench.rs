@@ -183,7 +183,7 @@ impl Road {
     }
 
     pub async fn submit_at(&self, door: Door, from: &str, to: &[&str], text: &str) -> Result<QueueId, Rejection> {
-        let client = Client { address: [192, 0, 2, 1].into(), helo: "mail.klinik.example".into(), tls: false, door };
+        let client = Client::new([192, 0, 2, 1].into(), "mail.klinik.example", door);
         let reverse_path = reverse_path(from);
         let recipients: Vec<EmailAddress> = to.iter().map(|to| address(to)).collect();
         for recipient in &recipients {

@@ -22,7 +22,7 @@ use crate::reader::Reader;
 use crate::reply::Reply;
 
 /// A key that was made an hour ago, imported as an administrator does.
-async fn with_key(road: &Road, reader: &str, lifetime: Option<Duration>) -> Cert {
+pub async fn with_key(road: &Road, reader: &str, lifetime: Option<Duration>) -> Cert {
     let (cert, _) = CertBuilder::new()
         .set_profile(Profile::RFC4880)
         .unwrap()

@@ -22,9 +22,9 @@ fn to(address: &str) -> Command {
 
 #[test]
 fn verbs() {
-    check("EHLO mta.example", Ok(Command::Hello(Hello::Extended, "mta.example".into())));
-    check("ehlo my_pc", Ok(Command::Hello(Hello::Extended, "my_pc".into())));
-    check("HELO [IPv6:2001:db8::1]", Ok(Command::Hello(Hello::Plain, "[IPv6:2001:db8::1]".into())));
+    check("EHLO mta.example", Ok(Command::Hello(Greeting::Ehlo, "mta.example".into())));
+    check("ehlo my_pc", Ok(Command::Hello(Greeting::Ehlo, "my_pc".into())));
+    check("HELO [IPv6:2001:db8::1]", Ok(Command::Hello(Greeting::Helo, "[IPv6:2001:db8::1]".into())));
     check("DATA", Ok(Command::Data));
     check("data  \t", Ok(Command::Data));
     check("RSET", Ok(Command::Reset));

@@ -13,12 +13,12 @@ use tokio_rustls::TlsAcceptor;
 use tokio_rustls::server::TlsStream;
 use tracing::{debug, info};
 
-use super::super::Intake;
 use super::super::admission::Admitted;
 use super::super::proxy::{self, ProxyError, Speaker};
 use super::super::reply::{Reply, Security};
 use super::super::settings::Encryption;
 use super::super::wire::Wire;
+use super::super::{Client, Intake};
 use super::{Farewell, House, Outcome, Session, Standing};
 use crate::Rejection;
 
@@ -33,17 +33,17 @@ pub(in crate::smtp) async fn attend<I: Intake>(
     mut seat: Admitted,
 ) {
     let settings = &house.settings;
-    let mut address = peer;
+    let mut client = peer;
     if settings.is_proxy(peer) {
         let heard = tokio::select! {
             () = house.stop.cancelled() => return,
             heard = timeout(settings.command_timeout.min(HANDSHAKE), speaker(&mut stream)) => heard,
         };
         let refused = match heard {
-            Ok(Ok(Ok(Speaker::Client(client)))) => {
-                info!(%client, "spoken for by a proxy");
-                address = client;
-                seat.belongs_to(client, settings)
+            Ok(Ok(Ok(Speaker::Client(address)))) => {
+                info!(client = %address, "spoken for by a proxy");
+                client = address;
+                seat.belongs_to(address, settings)
             }
             Ok(Ok(Ok(Speaker::Itself))) => seat.belongs_to(peer, settings),
             Ok(Ok(Err(error))) => {
@@ -56,7 +56,7 @@ pub(in crate::smtp) async fn attend<I: Intake>(
             return Wire::new(stream).leave(Some(rejection.into()), &house.stop).await;
         }
     }
-    let mut session = Session::new(house, peer, address, seat);
+    let mut session = Session::new(house, client, seat);
     if settings.encryption == Encryption::FromTheStart {
         let Some(config) = &house.tls else { return };
         let Some(stream) = handshake(house, config, stream).await else { return };
@@ -73,8 +73,9 @@ pub(in crate::smtp) async fn attend<I: Intake>(
         (None, None) => {}
         (None, Some(config)) => {
             let Some(stream) = handshake(house, config, wire.into_stream()).await else { return };
-            let Session { client, seat, patience, failures, .. } = session;
-            let mut session = Session { patience, failures, ..Session::new(house, peer, client.address, seat) };
+            let Session { peer, client: Client { address, .. }, seat, patience, failures, .. } = session;
+            let mut session = Session { patience, failures, ..Session::new(house, peer, seat) };
+            session.client.address = address;
             session.secure(&stream);
             let mut wire = Wire::new(stream);
             if let Outcome::Left(farewell) = session.converse(&mut wire).await {

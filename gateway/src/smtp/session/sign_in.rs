@@ -45,7 +45,7 @@ impl<I: Intake> Session<'_, I> {
                 Ok(Turn::Verify(credentials)) => break credentials,
                 Ok(Turn::Ask(question, exchange)) => {
                     wire.say(&Reply::ask(question));
-                    match wire.line(&self.house.settings, &self.house.stop).await? {
+                    match wire.answer(&self.house.settings, &self.house.stop).await? {
                         Line::Command(answer) => exchange.take(&Zeroizing::new(answer)),
                         Line::Refused(rejection) => Err(rejection),
                         Line::Broken(rejection) => return Ok(Step::Leave(Farewell::Refused(rejection))),
@@ -57,6 +57,7 @@ impl<I: Intake> Session<'_, I> {
         if users.verify(credentials).await {
             info!(?user, "inside by AUTH");
             self.standing = Standing::User;
+            self.client.signed_in = true;
             wire.say(&Reply::AUTHENTICATED);
             return Ok(Step::Next);
         }

@@ -207,10 +207,8 @@ pub async fn an_administrators_orders_are_recorded(road: Road) {
     assert!(!road.gateway.spool().delete(waiting).await.unwrap());
     assert!(!road.gateway.spool().retry(waiting).await.unwrap());
     let records = records(&road).await;
-    let shown: Vec<(&str, &Value, &Value)> = records
-        .iter()
-        .map(|(record, _)| (record["kind"].as_str().unwrap(), &record["order"], &record["of"]))
-        .collect();
+    let shown: Vec<(&str, &Value, &Value)> =
+        records.iter().map(|(record, _)| (record["kind"].as_str().unwrap(), &record["order"], &record["of"])).collect();
     let (row, id) = (Value::from(row.to_string()), Value::from(waiting.to_string()));
     let word = |word: &str| Value::from(word);
     assert_eq!(

@@ -10,7 +10,7 @@ use std::sync::Arc;
 
 use tracing::{info, warn};
 
-use sealpost_vault::db::StoreError;
+use sealpost_vault::db::{Rows, StoreError};
 use sealpost_vault::errands::Answer;
 use sealpost_vault::id::{PickupId, QueueId, ReplyId};
 use sealpost_vault::uploads;
@@ -158,7 +158,9 @@ impl Gateway {
             .execute(&mut *transaction)
             .await?;
         pickups::mark_answered(&mut transaction, pickup_id, now).await?;
-        conversations::add_message(&mut transaction, pickup.conversation_id, &message_id).await?;
+        let mut said = Rows::new();
+        conversations::add_message(&mut said, pickup.conversation_id, &message_id);
+        said.write(&mut transaction).await?;
         self.queue.insert(&mut transaction, placed).await?;
         let (reader, sender) = (&pickup.reader, &pickup.sender);
         let answered = Event::Answered { pickup: pickup_id, reply: reply_id, reader, sender, proof };

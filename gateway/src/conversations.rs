@@ -3,10 +3,8 @@
 //! A conversation has one reply address per reader. It is accepted only from inside, and only from the sender who began it
 //! or somebody of the same domain.
 
-use sqlx::{Any, Transaction};
-
 use sealpost_vault::clock::Time;
-use sealpost_vault::db::{Db, StoreError};
+use sealpost_vault::db::{Db, Kind, Rows, Statement, StoreError};
 use sealpost_vault::id::{ConversationId, Token};
 use sealpost_vault::{EmailAddress, Identity};
 
@@ -31,6 +29,22 @@ impl Conversation {
         from.domain() == self.sender.domain()
     }
 }
+
+static SIDES: Statement = Statement {
+    order: 10,
+    kind: Kind::InsertNew {
+        into: "conversations (conversation_id, reader, token, sender, delivery, created_at)",
+        row: "(?, ?, ?, ?, ?, ?)",
+        unique: "conversation_id, reader",
+    },
+};
+static MESSAGES: Statement = Statement {
+    order: 11,
+    kind: Kind::Insert {
+        into: "conversation_messages (conversation_id, n, message_id)",
+        row: "(?, (select coalesce(max(n), 0) + 1 from conversation_messages where conversation_id = ?), ?)",
+    },
+};
 
 type Row = (String, String, String, String, String);
 
@@ -94,42 +108,24 @@ pub async fn continued(
 }
 
 /// Begins one reader's side; one that exists already stays as it is.
-pub async fn begin(
-    transaction: &mut Transaction<'static, Any>,
-    conversation: &Conversation,
-    now: Time,
-) -> Result<(), StoreError> {
-    sqlx::query(
-        "insert into conversations (conversation_id, reader, token, sender, delivery, created_at)
-         values ($1, $2, $3, $4, $5, $6) on conflict (conversation_id, reader) do nothing",
-    )
-    .bind(conversation.conversation_id.to_string())
-    .bind(conversation.reader.as_str())
-    .bind(conversation.token.to_string())
-    .bind(conversation.sender.to_string())
-    .bind(conversation.delivery.to_string())
-    .bind(now)
-    .execute(&mut **transaction)
-    .await?;
-    Ok(())
+pub(crate) fn begin(rows: &mut Rows, conversation: &Conversation, now: Time) {
+    rows.push(
+        &SIDES,
+        [
+            conversation.conversation_id.to_string().into(),
+            conversation.reader.as_str().into(),
+            conversation.token.to_string().into(),
+            conversation.sender.to_string().into(),
+            conversation.delivery.to_string().into(),
+            now.into(),
+        ],
+    );
 }
 
 /// Adds a Message-ID (without angle brackets) at the end.
-pub async fn add_message(
-    transaction: &mut Transaction<'static, Any>,
-    id: ConversationId,
-    message_id: &str,
-) -> Result<(), StoreError> {
-    sqlx::query(
-        "insert into conversation_messages (conversation_id, n, message_id)
-         select $1, coalesce(max(n), 0) + 1, $2 from conversation_messages where conversation_id = $3",
-    )
-    .bind(id.to_string())
-    .bind(message_id)
-    .bind(id.to_string())
-    .execute(&mut **transaction)
-    .await?;
-    Ok(())
+pub(crate) fn add_message(rows: &mut Rows, id: ConversationId, message_id: &str) {
+    let id = id.to_string();
+    rows.push(&MESSAGES, [id.as_str().into(), id.as_str().into(), message_id.into()]);
 }
 
 /// Its Message-IDs, oldest first: the first one and the latest (RFC 5322 3.6.4 lets the middle be dropped).

@@ -14,7 +14,7 @@ use std::sync::Arc;
 use sqlx::{Any, Transaction};
 
 use sealpost_vault::clock::Time;
-use sealpost_vault::db::StoreError;
+use sealpost_vault::db::{Rows, StoreError};
 use sealpost_vault::derive::sha256;
 use sealpost_vault::id::{AccountId, ContentId, ConversationId, LetterId, PickupId, QueueId, Token};
 use sealpost_vault::letters::{self, NewContent, NewLetter, NewPickup, NewWay};
@@ -50,37 +50,34 @@ pub(crate) struct Letters {
 }
 
 impl Letters {
-    pub(crate) fn is_empty(&self) -> bool {
-        self.pickups.is_empty()
+    /// Letters sealed to accounts are written under their pins' locks.
+    pub(crate) fn need_accounts(&self) -> bool {
+        !self.accounts.is_empty()
     }
 
-    pub(crate) async fn record(
-        &self,
-        transaction: &mut Transaction<'static, Any>,
-        now: Time,
-    ) -> Result<(), StoreError> {
-        let mut ids: Vec<ConversationId> = Vec::new();
+    /// Reset while the letter was being sealed: nobody could ever open it. It is sealed once more.
+    pub(crate) async fn hold_accounts(&self, transaction: &mut Transaction<'static, Any>) -> Result<(), StoreError> {
         for account in &self.accounts {
-            // Reset while the letter was being sealed: nobody could ever open it. It is sealed once more.
             pins::stays(transaction, *account).await?;
         }
+        Ok(())
+    }
+
+    pub(crate) fn record(&self, rows: &mut Rows, now: Time) -> Result<(), StoreError> {
+        let mut ids: Vec<ConversationId> = Vec::new();
         for conversation in &self.conversations {
-            conversations::begin(transaction, conversation, now).await?;
+            conversations::begin(rows, conversation, now);
         }
         for pickup in &self.pickups {
-            pickups::insert(transaction, pickup).await?;
-            audit::record(transaction, held(pickup), now).await?;
-            // Enrolled while the letter was being sealed: it opens with its link, like those that came before.
-            if pickup.way == Way::Link && pins::is_pinned(transaction, &pickup.reader).await? {
-                pickups::silence(transaction, &pickup.reader).await?;
-            }
+            pickups::insert(rows, pickup);
+            audit::record_with(rows, held(pickup), now)?;
             if !ids.contains(&pickup.conversation_id) {
                 ids.push(pickup.conversation_id);
             }
         }
         if let Some(message_id) = &self.message_id {
             for id in ids {
-                conversations::add_message(transaction, id, message_id).await?;
+                conversations::add_message(rows, id, message_id);
             }
         }
         Ok(())

@@ -14,7 +14,7 @@ use sqlx::any::AnyRow;
 use sqlx::{Any, Row, Transaction};
 
 use sealpost_vault::clock::Time;
-use sealpost_vault::db::{Db, StoreError, met};
+use sealpost_vault::db::{Db, Kind, Rows, Statement, StoreError, met};
 use sealpost_vault::id::{ContentId, ConversationId, LetterId, PickupId, QueueId, Token};
 use sealpost_vault::{EmailAddress, Identity};
 
@@ -197,39 +197,58 @@ fn from_rows(rows: Vec<AnyRow>) -> Result<Vec<Pickup>, StoreError> {
     rows.iter().map(from_row).collect()
 }
 
-/// Adds a new one.
-pub async fn insert(transaction: &mut Transaction<'static, Any>, pickup: &Pickup) -> Result<(), StoreError> {
-    sqlx::query(concat!(
-        "insert into pickups (",
-        columns!(),
-        ") values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18, $19, $20, $21, $22, $23)"
-    ))
-    .bind(pickup.pickup_id.to_string())
-    .bind(pickup.letter_id.to_string())
-    .bind(pickup.content_id.to_string())
-    .bind(pickup.conversation_id.to_string())
-    .bind(pickup.return_token.to_string())
-    .bind(pickup.origin.to_string())
-    .bind(pickup.sender.to_string())
-    .bind(&pickup.sender_name)
-    .bind(pickup.reader.as_str())
-    .bind(pickup.delivery.to_string())
-    .bind(&pickup.organisation)
-    .bind(pickup.language.code())
-    .bind(&pickup.message_id)
-    .bind(&pickup.slip_hash)
-    .bind(pickup.state.word())
-    .bind(pickup.way.word())
-    .bind(&pickup.kept_link)
-    .bind(&pickup.kept_voice)
-    .bind(pickup.created_at)
-    .bind(pickup.expires_at)
-    .bind(pickup.released_at)
-    .bind(pickup.opened_at)
-    .bind(pickup.answered_at)
-    .execute(&mut **transaction)
-    .await?;
-    Ok(())
+static PICKUPS: Statement = Statement {
+    order: 12,
+    kind: Kind::Insert {
+        into: concat!("pickups (", columns!(), ")"),
+        row: "(?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+    },
+};
+/// Empties what [`silence`] does.
+static OF_THE_ENROLLED: Statement = Statement {
+    order: 13,
+    kind: Kind::UpdateIf {
+        table: "pickups",
+        set: "kept_link = substr(kept_link, 1, 0), kept_voice = substr(kept_voice, 1, 0)",
+        key: "pickup_id",
+        condition: "exists (select 1 from pins where pins.reader = pickups.reader and pins.state = 'enrolled')",
+    },
+};
+
+/// Adds a new one. If its reader enrolled while the letter was being sealed, it opens with its link, like those that came
+/// before.
+pub(crate) fn insert(rows: &mut Rows, pickup: &Pickup) {
+    rows.push(
+        &PICKUPS,
+        [
+            pickup.pickup_id.to_string().into(),
+            pickup.letter_id.to_string().into(),
+            pickup.content_id.to_string().into(),
+            pickup.conversation_id.to_string().into(),
+            pickup.return_token.to_string().into(),
+            pickup.origin.to_string().into(),
+            pickup.sender.to_string().into(),
+            pickup.sender_name.as_str().into(),
+            pickup.reader.as_str().into(),
+            pickup.delivery.to_string().into(),
+            pickup.organisation.as_str().into(),
+            pickup.language.code().into(),
+            pickup.message_id.as_str().into(),
+            pickup.slip_hash.clone().into(),
+            pickup.state.word().into(),
+            pickup.way.word().into(),
+            pickup.kept_link.clone().into(),
+            pickup.kept_voice.clone().into(),
+            pickup.created_at.into(),
+            pickup.expires_at.into(),
+            pickup.released_at.into(),
+            pickup.opened_at.into(),
+            pickup.answered_at.into(),
+        ],
+    );
+    if pickup.way == Way::Link {
+        rows.push(&OF_THE_ENROLLED, [pickup.pickup_id.to_string().into()]);
+    }
 }
 
 /// By its id.

@@ -198,18 +198,6 @@ pub(crate) async fn reset(
     Ok(done.rows_affected() == 1)
 }
 
-/// Whether a reader has a pin, within a transaction. Nothing is believed of it.
-pub(crate) async fn is_pinned(
-    transaction: &mut Transaction<'static, Any>,
-    reader: &Identity,
-) -> Result<bool, StoreError> {
-    let (pins,): (i64,) = sqlx::query_as("select count(*) from pins where reader = $1 and state = 'enrolled'")
-        .bind(reader.as_str())
-        .fetch_one(&mut **transaction)
-        .await?;
-    Ok(pins > 0)
-}
-
 /// Within a transaction: the account's pin stays as it is until the transaction ends. An error where it is there no more.
 /// Callers with several accounts name them in their order, so that two at once don't wait for each other.
 pub(crate) async fn stays(transaction: &mut Transaction<'static, Any>, account: AccountId) -> Result<(), StoreError> {

@@ -384,8 +384,9 @@ impl Gateway {
         for mail in &placed {
             self.queue.rows(&mut rows, mail)?;
         }
+        held.letters.record(&mut rows, self.clock.now())?;
         self.spool.finish(&mut rows, claimed)?;
-        let written = if held.letters.is_empty() && undelivered.is_empty() {
+        let written = if undelivered.is_empty() && !held.letters.need_accounts() {
             self.stores.own.write_rows(rows).await
         } else {
             self.stores.own.together(&Carried { gateway: self, letters: held.letters, rows, undelivered }).await
@@ -475,7 +476,7 @@ impl Write for Carried<'_> {
     fn write<'t>(&'t self, transaction: &'t mut Transaction<'static, Any>) -> Written<'t> {
         Box::pin(async move {
             let now = self.gateway.clock.now();
-            self.letters.record(transaction, now).await?;
+            self.letters.hold_accounts(transaction).await?;
             let mut rows = self.rows.clone();
             for (pickup_id, report) in &self.undelivered {
                 // Another bounce may have been faster: the sender is told once.

@@ -10,8 +10,42 @@ use sqlx::{Any, Transaction};
 use crate::address::Identity;
 use crate::blobs::BlobStore;
 use crate::clock::Time;
-use crate::db::{Db, StoreError};
+use crate::db::{Db, Kind, Rows, Statement, StoreError};
 use crate::id::{AccountId, ContentId, ConversationId, LetterId, PickupId};
+
+// pickups, key packets and shares go with their letter, parts with their content (on delete cascade)
+static EARLIER_LETTERS: Statement =
+    Statement { order: 0, kind: Kind::DeleteIf { from: "letters", key: "content_id", condition: "true" } };
+static EARLIER_CONTENT: Statement =
+    Statement { order: 1, kind: Kind::DeleteIf { from: "contents", key: "content_id", condition: "true" } };
+static CONTENTS: Statement =
+    Statement { order: 2, kind: Kind::Insert { into: "contents (content_id, created_at)", row: "(?, ?)" } };
+static PARTS: Statement = Statement {
+    order: 3,
+    kind: Kind::Insert { into: "parts (content_id, n, size, blob_key, packet)", row: "(?, ?, ?, ?, ?)" },
+};
+static LETTERS: Statement = Statement {
+    order: 4,
+    kind: Kind::Insert {
+        into: "letters (letter_id, content_id, conversation_id, slip, created_at, expires_at)",
+        row: "(?, ?, ?, ?, ?, ?)",
+    },
+};
+static PICKUPS: Statement = Statement {
+    order: 5,
+    kind: Kind::Insert {
+        into: "pickups (pickup_id, letter_id, reader, organisation, expires_at)",
+        row: "(?, ?, ?, ?, ?)",
+    },
+};
+static KEY_PACKETS: Statement =
+    Statement { order: 6, kind: Kind::Insert { into: "key_packets (pickup_id, packet)", row: "(?, ?)" } };
+static SHARES: Statement =
+    Statement { order: 6, kind: Kind::Insert { into: "shares (pickup_id, share)", row: "(?, ?)" } };
+static ACCOUNT_KEYS: Statement = Statement {
+    order: 6,
+    kind: Kind::Insert { into: "account_keys (pickup_id, account_id, packet)", row: "(?, ?, ?)" },
+};
 
 /// One sealed message, ready to be stored. Every packet is one SEIPDv2 packet.
 #[derive(Debug)]
@@ -83,89 +117,55 @@ pub async fn store(db: &Db, blobs: &BlobStore, content: NewContent) -> Result<()
     for (n, packet) in content.parts.into_iter().enumerate() {
         placed.push(blobs.place(format!("content/{content_id}/{n}"), packet).await?);
     }
-    let mut transaction = db.begin().await?;
-    delete_content(&mut transaction, &content_id).await?;
-    sqlx::query("insert into contents (content_id, created_at) values ($1, $2)")
-        .bind(&content_id)
-        .bind(content.created_at)
-        .execute(&mut *transaction)
-        .await?;
+    let mut rows = Rows::new();
+    rows.push(&EARLIER_LETTERS, [content_id.as_str().into()]);
+    rows.push(&EARLIER_CONTENT, [content_id.as_str().into()]);
+    rows.push(&CONTENTS, [content_id.as_str().into(), content.created_at.into()]);
     for (n, part) in placed.into_iter().enumerate() {
-        sqlx::query("insert into parts (content_id, n, size, blob_key, packet) values ($1, $2, $3, $4, $5)")
-            .bind(&content_id)
-            .bind(i64::try_from(n).unwrap_or(i64::MAX))
-            .bind(part.size)
-            .bind(part.blob_key)
-            .bind(part.in_row)
-            .execute(&mut *transaction)
-            .await?;
+        let n = i64::try_from(n).unwrap_or(i64::MAX);
+        let (size, key, in_row) = (part.size, part.blob_key, part.in_row);
+        rows.push(&PARTS, [content_id.as_str().into(), n.into(), size.into(), key.into(), in_row.into()]);
     }
     for letter in content.letters {
         let letter_id = letter.letter_id.to_string();
-        sqlx::query(
-            "insert into letters (letter_id, content_id, conversation_id, slip, created_at, expires_at)
-             values ($1, $2, $3, $4, $5, $6)",
-        )
-        .bind(&letter_id)
-        .bind(&content_id)
-        .bind(letter.conversation_id.to_string())
-        .bind(letter.slip)
-        .bind(content.created_at)
-        .bind(content.expires_at)
-        .execute(&mut *transaction)
-        .await?;
+        let conversation_id = letter.conversation_id.to_string();
+        rows.push(
+            &LETTERS,
+            [
+                letter_id.as_str().into(),
+                content_id.as_str().into(),
+                conversation_id.into(),
+                letter.slip.into(),
+                content.created_at.into(),
+                content.expires_at.into(),
+            ],
+        );
         for pickup in letter.pickups {
-            insert_pickup(&mut transaction, &letter_id, pickup, content.expires_at).await?;
+            push_pickup(&mut rows, &letter_id, pickup, content.expires_at);
         }
     }
-    transaction.commit().await?;
-    Ok(())
+    db.write_rows(rows).await
 }
 
-async fn insert_pickup(
-    transaction: &mut Transaction<'static, Any>,
-    letter_id: &str,
-    pickup: NewPickup,
-    expires_at: Time,
-) -> Result<(), StoreError> {
+fn push_pickup(rows: &mut Rows, letter_id: &str, pickup: NewPickup, expires_at: Time) {
     let pickup_id = pickup.pickup_id.to_string();
-    sqlx::query(
-        "insert into pickups (pickup_id, letter_id, reader, organisation, expires_at) values ($1, $2, $3, $4, $5)",
-    )
-    .bind(&pickup_id)
-    .bind(letter_id)
-    .bind(pickup.reader.as_str())
-    .bind(pickup.organisation)
-    .bind(expires_at)
-    .execute(&mut **transaction)
-    .await?;
+    let reader = pickup.reader.as_str();
+    rows.push(
+        &PICKUPS,
+        [pickup_id.as_str().into(), letter_id.into(), reader.into(), pickup.organisation.into(), expires_at.into()],
+    );
     match pickup.way {
         NewWay::Link { share, key_packet } => {
-            sqlx::query("insert into key_packets (pickup_id, packet) values ($1, $2)")
-                .bind(&pickup_id)
-                .bind(key_packet)
-                .execute(&mut **transaction)
-                .await?;
-            sqlx::query("insert into shares (pickup_id, share) values ($1, $2)")
-                .bind(&pickup_id)
-                .bind(share.to_vec())
-                .execute(&mut **transaction)
-                .await?;
+            rows.push(&KEY_PACKETS, [pickup_id.as_str().into(), key_packet.into()]);
+            rows.push(&SHARES, [pickup_id.into(), share.to_vec().into()]);
         }
         NewWay::Account { account_id, key_packet } => {
-            sqlx::query("insert into account_keys (pickup_id, account_id, packet) values ($1, $2, $3)")
-                .bind(&pickup_id)
-                .bind(account_id.to_string())
-                .bind(key_packet)
-                .execute(&mut **transaction)
-                .await?;
+            rows.push(&ACCOUNT_KEYS, [pickup_id.into(), account_id.to_string().into(), key_packet.into()]);
         }
     }
-    Ok(())
 }
 
 async fn delete_content(transaction: &mut Transaction<'static, Any>, content_id: &str) -> Result<(), StoreError> {
-    // pickups, key packets and shares go with their letter, parts with their content (on delete cascade)
     sqlx::query("delete from letters where content_id = $1").bind(content_id).execute(&mut **transaction).await?;
     sqlx::query("delete from contents where content_id = $1").bind(content_id).execute(&mut **transaction).await?;
     Ok(())

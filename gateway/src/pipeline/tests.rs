@@ -333,7 +333,7 @@ async fn an_account_that_is_reset_while_its_letter_is_sealed_loses_no_letter() {
     let sealed = gateway.hold(&parsed, &claimed.judged.decisions).await.unwrap();
     gateway.reset_account(&address(to)).await.unwrap();
     let mut transaction = gateway.own_store().begin().await.unwrap();
-    assert!(sealed.letters.record(&mut transaction, NOW).await.is_err());
+    assert!(sealed.letters.hold_accounts(&mut transaction).await.is_err());
     transaction.rollback().await.unwrap();
 
     gateway.carry(&claimed).await.unwrap();

@@ -33,6 +33,10 @@ pub struct Statement {
 pub enum Kind {
     /// `insert into {into} values {row}, {row}..`
     Insert { into: &'static str, row: &'static str },
+    /// The same, `on conflict ({unique}) do nothing`: what is there already stays as it is.
+    InsertNew { into: &'static str, row: &'static str, unique: &'static str },
+    /// `update {table} set {set} where {key} in (..) and {condition}`; a row is a key. What doesn't meet the condition stays.
+    UpdateIf { table: &'static str, set: &'static str, key: &'static str, condition: &'static str },
     /// `delete from {from} where {key} in (..) and {guard} in (..)`; a row is a key and its guard, a token that no other row
     /// has. Each must still be there.
     Delete { from: &'static str, key: &'static str, guard: &'static str },
@@ -81,14 +85,17 @@ pub struct Rows(Vec<(&'static Statement, Vec<Value>)>);
 impl Statement {
     fn columns(&self) -> usize {
         match self.kind {
-            Kind::Insert { row, .. } => row.matches('?').count(),
+            Kind::Insert { row, .. } | Kind::InsertNew { row, .. } => row.matches('?').count(),
             Kind::Delete { .. } => 2,
-            Kind::DeleteKeys { .. } | Kind::DeleteIf { .. } => 1,
+            Kind::DeleteKeys { .. } | Kind::DeleteIf { .. } | Kind::UpdateIf { .. } => 1,
         }
     }
 
     fn must_meet_all(&self) -> bool {
-        !matches!(self.kind, Kind::DeleteIf { .. })
+        match self.kind {
+            Kind::Insert { .. } | Kind::Delete { .. } | Kind::DeleteKeys { .. } => true,
+            Kind::InsertNew { .. } | Kind::DeleteIf { .. } | Kind::UpdateIf { .. } => false,
+        }
     }
 
     /// For so many rows.
@@ -111,6 +118,12 @@ impl Statement {
         let list = |one: &str| vec![one; rows].join(", ");
         match self.kind {
             Kind::Insert { into, row } => format!("insert into {into} values {}", numbered(&list(row))),
+            Kind::InsertNew { into, row, unique } => {
+                format!("insert into {into} values {} on conflict ({unique}) do nothing", numbered(&list(row)))
+            }
+            Kind::UpdateIf { table, set, key, condition } => {
+                format!("update {table} set {set} where {key} in ({}) and {condition}", numbered(&list("?")))
+            }
             Kind::Delete { from, key, guard } => {
                 let (keys, guards) = (numbered(&list("?")), numbered(&list("?")));
                 format!("delete from {from} where {key} in ({keys}) and {guard} in ({guards})")
@@ -186,13 +199,11 @@ async fn execute(
 ) -> Result<(), StoreError> {
     let mut query = sqlx::query(AssertSqlSafe(statement.prepared(rows.len())));
     let values: Box<dyn Iterator<Item = &Value> + Send> = match statement.kind {
-        Kind::Insert { .. } | Kind::DeleteKeys { .. } | Kind::DeleteIf { .. } => {
-            Box::new(rows.iter().copied().flatten())
-        }
         // First all keys, then all guards.
         Kind::Delete { .. } => {
             Box::new(rows.iter().filter_map(|row| row.first()).chain(rows.iter().filter_map(|row| row.get(1))))
         }
+        _ => Box::new(rows.iter().copied().flatten()),
     };
     for value in values {
         query = match value {
@@ -323,6 +334,14 @@ mod tests {
     static INSERT: Statement =
         Statement { order: 1, kind: Kind::Insert { into: "parts (n, guard, bytes)", row: "(?, ?, ?)" } };
     static DELETE: Statement = Statement { order: 2, kind: Kind::Delete { from: "parts", key: "n", guard: "guard" } };
+    static KEEP: Statement = Statement {
+        order: 1,
+        kind: Kind::InsertNew { into: "parts (n, guard, bytes)", row: "(?, ?, ?)", unique: "n" },
+    };
+    static FREE: Statement = Statement {
+        order: 2,
+        kind: Kind::UpdateIf { table: "parts", set: "guard = 'free'", key: "n", condition: "n > 1" },
+    };
     static SWEEP: Statement =
         Statement { order: 3, kind: Kind::DeleteIf { from: "parts", key: "n", condition: "guard = 'free'" } };
 
@@ -375,6 +394,9 @@ mod tests {
         assert_eq!(INSERT.sql(2), "insert into parts (n, guard, bytes) values ($1, $2, $3), ($4, $5, $6)");
         assert_eq!(DELETE.sql(2), "delete from parts where n in ($1, $2) and guard in ($3, $4)");
         assert_eq!(SWEEP.sql(2), "delete from parts where n in ($1, $2) and guard = 'free'");
+        let kept = "insert into parts (n, guard, bytes) values ($1, $2, $3), ($4, $5, $6) on conflict (n) do nothing";
+        assert_eq!(KEEP.sql(2), kept);
+        assert_eq!(FREE.sql(2), "update parts set guard = 'free' where n in ($1, $2) and n > 1");
     }
 
     #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
@@ -426,6 +448,22 @@ mod tests {
         [1, 2, 3].into_iter().for_each(|n: i64| swept.push(&SWEEP, [n.into()]));
         db.write_rows(swept).await.unwrap();
         assert_eq!(stored(&db).await, [1]);
+    }
+
+    #[tokio::test]
+    async fn what_is_there_stays_and_what_meets_a_condition_changes() {
+        let directory = tempfile::tempdir().unwrap();
+        let db = store(&directory).await;
+        db.write_rows(insert(1)).await.unwrap();
+        let mut rows = Rows::new();
+        for n in [1_i64, 2] {
+            rows.push(&KEEP, [n.into(), "another".into(), n.to_be_bytes().to_vec().into()]);
+            rows.push(&FREE, [n.into()]);
+        }
+        db.write_rows(rows).await.unwrap();
+        let guards: Vec<(i64, String)> =
+            sqlx::query_as("select n, guard from parts order by n").fetch_all(db.reader()).await.unwrap();
+        assert_eq!(guards, [(1, "guard 1".to_owned()), (2, "free".to_owned())]);
     }
 
     #[tokio::test(flavor = "multi_thread", worker_threads = 4)]

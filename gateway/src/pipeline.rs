@@ -392,7 +392,7 @@ impl Gateway {
             self.stores.own.together(&Carried { gateway: self, letters: held.letters, rows, undelivered }).await
         };
         if let Err(cause) = written {
-            self.not_queued(&blobs).await;
+            self.not_queued(&blobs, &cause).await;
             return Err(cause);
         }
         self.queue.go_on(placed);
@@ -400,10 +400,10 @@ impl Gateway {
         Ok(())
     }
 
-    /// Bodies whose rows could not be written, before the `250`, must not keep the room that was too little. On PostgreSQL a
-    /// lost connection leaves it open whether they were: then the bodies stay, and are swept if they weren't.
-    async fn not_queued(&self, blobs: &[String]) {
-        if self.stores.own.engine() == Engine::Sqlite {
+    /// Bodies whose rows could not be written, before the `250`, must not keep the room that was too little. Where a lost
+    /// connection leaves it open whether they were, the bodies stay, and are swept if they weren't.
+    async fn not_queued(&self, blobs: &[String], cause: &StoreError) {
+        if self.stores.own.engine() == Engine::Sqlite || matches!(cause, StoreError::Unreachable) {
             self.queue.forget_unqueued(blobs).await;
         }
     }

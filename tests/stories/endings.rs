@@ -35,6 +35,7 @@ async fn a_notification_that_is_refused_at_once_is_told_too() {
     assert!(world.sealpost.command(&["letters", "list"]).contains("undelivered"));
     // the mistake is mended, the notification goes out again
     world.behind.accept("paula@mail.example");
+    world.behind.has_no_client().await;
     let listed = world.sealpost.command(&["letters", "list"]);
     let pickup = listed.split_whitespace().nth(1).unwrap().to_owned();
     world.sealpost.command(&["letters", "resend", &pickup]);

@@ -220,6 +220,15 @@ impl Postfix {
         map.set_modified(SystemTime::now() + ahead).unwrap();
     }
 
+    /// A server looks for changed refusals between clients, and clients keep their connections a while.
+    pub async fn has_no_client(&self) {
+        until(&format!("the end of all connections to {}", self.name), PATIENCE, async || {
+            let log = self.log();
+            (log.matches(": connect from ").count() == log.matches(": disconnect from ").count()).then_some(())
+        })
+        .await;
+    }
+
     fn config(&self) -> PathBuf {
         self.directory.join("config")
     }

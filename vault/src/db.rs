@@ -25,6 +25,10 @@ pub use together::{Write, Written};
 pub enum StoreError {
     #[error("database: {0}")]
     Database(#[from] sqlx::Error),
+    #[error("the database can't be reached")]
+    Unreachable,
+    #[error("the database was lost at a commit: nobody can tell whether it was done")]
+    Uncertain,
     #[error("migration: {0}")]
     Migration(#[from] sqlx::migrate::MigrateError),
     #[error("file: {0}")]
@@ -39,6 +43,18 @@ pub enum StoreError {
     NoRandomness(#[from] NoRandomness),
     #[error(transparent)]
     FieldTooLong(#[from] FieldTooLong),
+}
+
+impl StoreError {
+    /// Not what was asked is at fault, but the way to the database.
+    fn is_of_the_connection(&self) -> bool {
+        matches!(
+            self,
+            Self::Database(
+                sqlx::Error::Io(_) | sqlx::Error::PoolTimedOut | sqlx::Error::PoolClosed | sqlx::Error::WorkerCrashed
+            )
+        )
+    }
 }
 
 impl From<IdError> for StoreError {

@@ -33,7 +33,7 @@ impl Gateway {
             self.queue.rows(&mut rows, mail)?;
         }
         if let Err(cause) = self.stores.own.write_rows(rows).await {
-            self.not_queued(&blobs).await;
+            self.not_queued(&blobs, &cause).await;
             return Err(cause);
         }
         self.queue.go_on(placed);

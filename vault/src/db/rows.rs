@@ -5,7 +5,7 @@
 //! batch, in one statement for all rows of a [`Statement`]. Nobody waits for company: who is alone is written at once.
 //!
 //! If anything in a batch fails, all of it is undone, and each writer's rows are tried again in a transaction of their own, so
-//! that what is wrong with one is nobody else's trouble.
+//! that what is wrong with one is nobody else's trouble. Where the database can't be reached everybody is told so at once.
 
 use std::collections::HashMap;
 use std::sync::{Arc, LazyLock, Mutex, MutexGuard, PoisonError};
@@ -260,6 +260,11 @@ impl Gathered {
         let rest = waiting.entries.split_off(most);
         Some(std::mem::replace(&mut waiting.entries, rest))
     }
+
+    /// All that wait.
+    fn all(&self) -> Vec<Entry> {
+        std::mem::take(&mut self.lock().entries)
+    }
 }
 
 /// The writing went away without an end: the runtime stops, or there was a panic. Nobody may wait for it.
@@ -280,8 +285,8 @@ impl Drop for Writing<'_> {
 
 impl Db {
     /// Writes rows in one transaction with those of whoever else writes now. When this returns `Ok`, they are on stable
-    /// storage; after an error nothing of them is, unless PostgreSQL was lost at the commit. Who stops waiting doesn't
-    /// stop the writing.
+    /// storage; after an error nothing of them is, unless it is [`StoreError::Uncertain`]. Who stops waiting doesn't stop
+    /// the writing.
     pub async fn write_rows(&self, rows: Rows) -> Result<(), StoreError> {
         let (done, told) = oneshot::channel();
         let begins = {
@@ -298,19 +303,20 @@ impl Db {
 
     async fn write_gathered(&self) {
         let mut writing = Writing { gathered: &self.gathered, ended: false };
-        while let Some(mut batch) = self.gathered.next() {
+        while let Some(batch) = self.gathered.next() {
             let all: Vec<&Rows> = batch.iter().map(|entry| &entry.rows).collect();
             match self.write_in_one(&all).await {
                 Ok(()) => batch.into_iter().for_each(|entry| entry.tell(Ok(()))),
+                Err(StoreError::Uncertain) => {
+                    batch.into_iter().for_each(|entry| entry.tell(Err(StoreError::Uncertain)));
+                }
+                Err(StoreError::Unreachable) => self.give_up(batch),
                 Err(error) if batch.len() > 1 => {
                     tracing::debug!(%error, writers = batch.len(), "a batch is undone, its parts go on alone");
-                    for entry in batch {
-                        let written = self.write_in_one(&[&entry.rows]).await;
-                        entry.tell(written);
-                    }
+                    self.write_apart(batch).await;
                 }
                 Err(error) => {
-                    if let Some(alone) = batch.pop() {
+                    if let Some(alone) = batch.into_iter().next() {
                         alone.tell(Err(error));
                     }
                 }
@@ -319,10 +325,39 @@ impl Db {
         writing.ended = true;
     }
 
+    async fn write_apart(&self, batch: Vec<Entry>) {
+        let mut batch = batch.into_iter();
+        while let Some(entry) = batch.next() {
+            let written = self.write_in_one(&[&entry.rows]).await;
+            let is_lost = matches!(written, Err(StoreError::Unreachable));
+            entry.tell(written);
+            if is_lost {
+                return self.give_up(batch.collect());
+            }
+        }
+    }
+
+    /// Whoever came meanwhile has waited as long as one waits for a connection.
+    fn give_up(&self, mut batch: Vec<Entry>) {
+        batch.extend(self.gathered.all());
+        batch.into_iter().for_each(|entry| entry.tell(Err(StoreError::Unreachable)));
+    }
+
     async fn write_in_one(&self, all: &[&Rows]) -> Result<(), StoreError> {
-        let mut transaction = self.begin().await?;
-        write(all, &mut transaction).await?;
-        Ok(transaction.commit().await?)
+        let written = async {
+            let mut transaction = self.begin().await?;
+            write(all, &mut transaction).await?;
+            Ok(transaction)
+        };
+        let lost = |error: StoreError, outcome| {
+            if !error.is_of_the_connection() {
+                return error;
+            }
+            tracing::warn!(%error, "rows can't be written");
+            outcome
+        };
+        let transaction = written.await.map_err(|error| lost(error, StoreError::Unreachable))?;
+        transaction.commit().await.map_err(|error| lost(error.into(), StoreError::Uncertain))
     }
 }
 

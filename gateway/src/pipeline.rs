@@ -459,7 +459,7 @@ impl Intake for Gateway {
         };
         kept.map_err(|cause| {
             error!(%queue_id, %cause, "not accepted: can't be stored");
-            Rejection::STORAGE_FULL
+            if cause.is_full() { Rejection::STORAGE_FULL } else { Rejection::TEMPORARY }
         })
     }
 }

@@ -46,6 +46,21 @@ pub enum StoreError {
 }
 
 impl StoreError {
+    /// There is no room, on the disk or on the database's.
+    pub fn is_full(&self) -> bool {
+        match self {
+            Self::File(error) => {
+                matches!(error.kind(), std::io::ErrorKind::StorageFull | std::io::ErrorKind::QuotaExceeded)
+            }
+            // SQLITE_FULL, and PostgreSQL's disk_full.
+            Self::Database(error) => error
+                .as_database_error()
+                .and_then(|error| error.code())
+                .is_some_and(|code| matches!(code.as_ref(), "13" | "53100")),
+            _ => false,
+        }
+    }
+
     /// Not what was asked is at fault, but the way to the database.
     fn is_of_the_connection(&self) -> bool {
         matches!(

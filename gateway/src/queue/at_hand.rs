@@ -15,6 +15,7 @@ use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio::time::Instant;
 
+use super::body::Place;
 use super::claim::{Claim, ClaimedRow, Warning};
 use super::{Placed, Queue, Route};
 use crate::deliver::MOST_RECIPIENTS;
@@ -47,6 +48,8 @@ impl Default for Lane {
 pub(super) struct Ready {
     pub(super) claim: Claim,
     pub(super) bytes: Vec<u8>,
+    /// Where its body lies beside.
+    pub(super) lies: Place,
     pub(super) claimed_at: Instant,
     pub(super) room: OwnedSemaphorePermit,
 }
@@ -124,6 +127,7 @@ impl Queue {
 
 impl Hand {
     fn ready(self, placed: Placed) -> Ready {
+        let lies = Place::of(&placed.body.blob_key);
         let mut requests = placed.requests;
         let mut asked = std::mem::take(&mut requests.recipients).into_iter();
         let rows = self.queue_ids.into_iter().zip(placed.recipients).map(|(queue_id, recipient)| ClaimedRow {
@@ -146,7 +150,7 @@ impl Hand {
             requests,
             rows: rows.collect(),
         };
-        Ready { claim, bytes: self.bytes, claimed_at: self.since, room: self.room }
+        Ready { claim, bytes: self.bytes, lies, claimed_at: self.since, room: self.room }
     }
 }
 

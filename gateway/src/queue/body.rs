@@ -27,6 +27,12 @@ pub(super) enum Place {
     Blob,
 }
 
+impl Place {
+    pub(super) fn of(blob_key: &str) -> Self {
+        if blob_key.is_empty() { Self::Row } else { Self::Blob }
+    }
+}
+
 pub(super) async fn seal(keyring: &Arc<Keyring>, id: QueueId, plain: Vec<u8>) -> Result<Vec<u8>, StoreError> {
     off_thread(keyring, plain, move |keyring, plain| keyring.spool_seal(&id, plain))
         .await
@@ -67,7 +73,7 @@ impl Queue {
                 .fetch_optional(self.store.reader())
                 .await?
                 .ok_or(StoreError::Corrupt("a row without its body"))?;
-        let place = if blob_key.is_empty() { Place::Row } else { Place::Blob };
+        let place = Place::of(&blob_key);
         let sealed = self.blobs.fetch(&blob_key, in_row).await?;
         Ok((open(&self.keyring, body_id, sealed).await?, place))
     }

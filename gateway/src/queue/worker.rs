@@ -197,7 +197,7 @@ impl<U: Undeliverable> Office<U> {
     /// The same for what lies at hand. It may have lain there while the next hop was slow.
     pub(super) async fn deliver_ready(
         &self,
-        Ready { claim, bytes, claimed_at, room }: Ready,
+        Ready { claim, bytes, lies, claimed_at, room }: Ready,
         permit: OwnedSemaphorePermit,
     ) {
         if claimed_at.elapsed() > RENEWAL
@@ -206,7 +206,7 @@ impl<U: Undeliverable> Office<U> {
             tracing::warn!(%error, "a claim at hand was lost, or its lease could not be renewed");
             return;
         }
-        self.deliver_body(claim, Ok((bytes, Place::Row)), Some(permit)).await;
+        self.deliver_body(claim, Ok((bytes, lies)), Some(permit)).await;
         drop(room);
     }
 

@@ -70,6 +70,26 @@ async fn it_is_delivered_though_its_body_can_no_longer_be_read() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_body_that_lies_in_a_blob_goes_with_its_last_row() {
+    for bench in both().await {
+        let (hop, stop) = (Behaving::accepting().await, CancellationToken::new());
+        let work = tokio::spawn(bench.office(bench.queue.clone(), &hop.hop, &stop).work(Route::Outside));
+        opened(&bench).await;
+        let large = Mail { bytes: b"line\r\n".repeat(30_000), ..mail(Kind::Relayed, &["a@x.example"]) };
+        let placed = written(&bench, vec![large]).await;
+        assert!(placed.iter().all(|mail| mail.hand.is_some() && !mail.blob_key().is_empty()));
+        assert_eq!(bench.blobs(), 1);
+        bench.queue.go_on(placed);
+        while bench.bodies().await > 0 {
+            tokio::time::sleep(Duration::from_millis(10)).await;
+        }
+        assert_eq!((hop.taken().len(), bench.blobs()), (1, 0));
+        stop.cancel();
+        work.await.unwrap();
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn without_a_worker_or_room_it_is_for_whoever_claims_it() {
     for bench in both().await {
         let placed = written(&bench, vec![mail(Kind::Relayed, &["no-worker@x.example"])]).await;

@@ -22,6 +22,7 @@ use sqlx::{Any, Transaction};
 use tokio::sync::Notify;
 
 use crate::deliver::Requests;
+use crate::departure::Departure;
 use crate::envelope::{Charset, Envelope, ReversePath};
 use crate::keyring::Keyring;
 
@@ -173,6 +174,7 @@ pub struct Queue {
     blobs: BlobStore,
     keyring: Arc<Keyring>,
     clock: Clock,
+    departure: Option<Departure>,
     bells: Arc<Bells>,
 }
 
@@ -186,11 +188,22 @@ struct Bells {
 impl Queue {
     /// `store` and `blobs` are the gateway's own.
     pub fn new(store: Db, blobs: BlobStore, keyring: Arc<Keyring>, clock: Clock) -> Self {
-        Self { store, blobs, keyring, clock, bells: Arc::default() }
+        Self { store, blobs, keyring, clock, departure: None, bells: Arc::default() }
+    }
+
+    /// What is placed from now on gets a loop's marker and DKIM signatures.
+    #[must_use]
+    pub fn departing(mut self, departure: Departure) -> Self {
+        self.departure = Some(departure);
+        self
     }
 
     /// Seals the body and, if it is large, puts it on stable storage. Touches no row.
     pub async fn place(&self, mail: Mail) -> Result<Placed, StoreError> {
+        let mail = match &self.departure {
+            Some(departure) => departure.ready(mail, self.clock.now()).await?,
+            None => mail,
+        };
         let body_id = QueueId::random()?;
         let sealed = body::seal(&self.keyring, body_id, mail.bytes).await?;
         let body = self.blobs.place(format!("outgoing/{body_id}"), sealed).await?;

@@ -51,6 +51,7 @@ impl Rejection {
     pub const TOO_MANY_RECIPIENTS: Self = Self::new(452, "4.5.3", "Too many recipients");
     pub const TOO_LARGE: Self = Self::new(552, "5.3.4", "Message too large");
     pub const LOOP: Self = Self::new(554, "5.4.6", "Too many hops");
+    pub const CAME_BACK: Self = Self::new(554, "5.4.6", "Routing loop: this message has passed here before");
     pub const RELAY_DENIED: Self = Self::new(550, "5.7.1", "Relaying denied");
     pub const NOT_A_RETURN: Self = Self::new(550, "5.1.1", "No such address here");
     pub const NOT_YOUR_CONVERSATION: Self = Self::new(550, "5.7.1", "This reply address is not for you");

@@ -85,13 +85,8 @@ enum Command {
     Audit(audit::AuditCommand),
     /// Look after keys: the organisation's own, and OpenPGP certificates of recipients
     Keys(keys::KeysCommand),
-    /// Print the DNS records that make others believe our DKIM signatures
-    #[command(
-        long_about = "Print the DNS records that make others believe our DKIM signatures, as lines of a zone file.\n\n\
-        One TXT record for each key of [dkim] in the configuration. Publish them before the keys are used: deploy/ADMIN.md \
-        says how a key is made and how it is changed for another."
-    )]
-    Dkim(dkim::Records),
+    /// Make keys for DKIM, and print their DNS records
+    Dkim(dkim::DkimCommand),
     /// Check configuration, policy, certificates and keys, and say what is wrong; starts nothing
     CheckConfig,
 }
@@ -122,7 +117,7 @@ fn obey(command: Command, config: &Path) -> Result<(), Failure> {
         Command::Letters(letters) => on_runtime(letters.run(config)),
         Command::Audit(audit) => on_runtime(audit.run(config)),
         Command::Keys(keys) => on_runtime(keys.run(config)),
-        Command::Dkim(records) => records.run(config),
+        Command::Dkim(dkim) => dkim.run(config),
         Command::CheckConfig => on_runtime(check_config::run(config)),
     }
 }

@@ -43,7 +43,11 @@ impl Departure {
             tracing::error!(origin = %mail.origin, %error, "no marker can be made");
             StoreError::Corrupt("a mail that can't be marked")
         })?;
-        let mut front = self.dkim.signatures(mail.kind, &mail.reverse_path, &mail.bytes).into_bytes();
+        let signatures = self.dkim.signatures(mail.kind, &mail.reverse_path, &mail.bytes).map_err(|error| {
+            tracing::error!(origin = %mail.origin, %error, "no DKIM signature can be made");
+            StoreError::Corrupt("a mail that can't be signed")
+        })?;
+        let mut front = signatures.into_bytes();
         let (first, _) = first_field(&mail.bytes);
         let trace =
             if first.get(..9).is_some_and(|name| name.eq_ignore_ascii_case(b"Received:")) { first } else { &[] };

@@ -24,12 +24,15 @@ use crate::envelope::ReversePath;
 use crate::message::{Field, Header, Strictness};
 use crate::queue::Kind;
 
+mod der;
 mod key;
+mod new;
 
 pub use key::{Algorithm, DkimKey, DkimKeyError};
+pub use new::NewKey;
 
 /// The fields that are signed, each of which a message has once at most, or is to be taken as having once.
-const SIGNED: [&str; 12] = [
+const SIGNED: [&str; 14] = [
     "From",
     "Subject",
     "Date",
@@ -39,6 +42,8 @@ const SIGNED: [&str; 12] = [
     "MIME-Version",
     "Content-Type",
     "Content-Transfer-Encoding",
+    "Content-Disposition",
+    "Auto-Submitted",
     "Reply-To",
     "In-Reply-To",
     "References",
@@ -50,6 +55,14 @@ pub enum Passing {
     #[default]
     Unsigned,
     Signed,
+}
+
+/// A key makes no signature.
+#[derive(Debug, thiserror::Error)]
+#[error("{key} signs nothing: {cause}")]
+pub(crate) struct Unsigned {
+    key: String,
+    cause: mail_auth::Error,
 }
 
 /// The organisation's keys, and what they sign.
@@ -69,28 +82,28 @@ impl Dkim {
     }
 
     /// The signatures' fields for a mail, each with its CRLF; empty where none is to be.
-    pub(crate) fn signatures(&self, kind: Kind, sender: &ReversePath, message: &[u8]) -> String {
+    ///
+    /// # Errors
+    /// What is to be signed and can't be doesn't leave: whoever expects signatures would take it for forged.
+    pub(crate) fn signatures(&self, kind: Kind, sender: &ReversePath, message: &[u8]) -> Result<String, Unsigned> {
         let passes = matches!(kind, Kind::Relayed | Kind::Encrypted);
-        if self.keys.is_empty() || (passes && self.passing == Passing::Unsigned) {
-            return String::new();
-        }
-        let Ok(header) = Header::read(message, Strictness::Message) else { return String::new() };
-        let Some(domain) = author_domain(&header) else { return String::new() };
-        let Some(signing) = self.signing_domain(&domain) else { return String::new() };
-        if passes && !sender.address().is_some_and(|sender| is_within(sender.domain(), signing)) {
-            return String::new();
-        }
-        let Some(rest) = from_empty_line(&header, message) else { return String::new() };
-        let signed = signed_fields(&header);
         let mut fields = String::new();
-        for key in self.keys.iter().filter(|key| key.domain() == signing) {
-            match key.sign(&signed, rest) {
-                Ok(field) => fields.push_str(&field),
-                // Unsigned is better than not at all: the mail is as good, and may be delivered.
-                Err(error) => tracing::error!(%key, %error, "a mail can't be signed with DKIM"),
-            }
+        if self.keys.is_empty() || (passes && self.passing == Passing::Unsigned) {
+            return Ok(fields);
         }
-        fields
+        let Ok(header) = Header::read(message, Strictness::Message) else { return Ok(fields) };
+        let Some(domain) = author_domain(&header) else { return Ok(fields) };
+        let Some(signing) = self.signing_domain(&domain) else { return Ok(fields) };
+        if passes && !sender.address().is_some_and(|sender| is_within(sender.domain(), signing)) {
+            return Ok(fields);
+        }
+        let Some(body) = from_empty_line(&header, message) else { return Ok(fields) };
+        let signed = signed_fields(&header);
+        for key in self.keys.iter().filter(|key| key.domain() == signing) {
+            let field = key.sign(&signed, body).map_err(|cause| Unsigned { key: key.to_string(), cause })?;
+            fields.push_str(&field);
+        }
+        Ok(fields)
     }
 
     /// The longest of our domains that this one is, or lies in.
@@ -130,13 +143,18 @@ fn signed_fields(header: &Header<'_>) -> Vec<u8> {
     out
 }
 
-/// The body with the empty line before it. `None`: it isn't one of CR and LF, and the mail never leaves.
+/// The body with the empty line before it, up to its last line that isn't blank, without that line's end. `None`: the
+/// empty line isn't one of CR and LF, and the mail never leaves.
+///
+/// The relaxed form has neither blank lines at the end nor blanks at the end of lines; the library leaves one of the former
+/// in where it consists of blanks (RFC 6376 3.4.4 takes blanks off first), and puts the last line end on itself.
 fn from_empty_line<'a>(header: &Header<'_>, message: &'a [u8]) -> Option<&'a [u8]> {
-    if header.body.is_empty() {
-        return Some(b"\r\n");
-    }
-    let start = message.len().checked_sub(header.body.len())?.checked_sub(2)?;
-    message.get(start..).filter(|rest| rest.starts_with(b"\r\n"))
+    const EMPTY: &[u8] = b"\r\n";
+    let is_blank = |b: &u8| matches!(b, b' ' | b'\t' | b'\r' | b'\n');
+    let Some(last) = header.body.iter().rposition(|b| !is_blank(b)) else { return Some(EMPTY) };
+    let start = message.len().checked_sub(header.body.len())?;
+    let end = start.checked_add(last)?.checked_add(1)?;
+    message.get(start.checked_sub(EMPTY.len())?..end).filter(|rest| rest.starts_with(EMPTY))
 }
 
 /// A key with what it signs for.
@@ -154,6 +172,7 @@ impl Signer {
         Self::Ed25519(Box::new(DkimSigner::from_key(key).domain(domain).selector(selector).headers(names())))
     }
 
+    /// `body` begins with the empty line.
     fn sign(&self, fields: &[u8], body: &[u8]) -> Result<String, mail_auth::Error> {
         let message = [fields, body];
         let signature = match self {

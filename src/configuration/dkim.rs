@@ -41,9 +41,7 @@ pub(super) fn check(configuration: &Configuration) -> Result<(), String> {
     let mut names = Vec::new();
     for key in &configuration.dkim.keys {
         let domain = domain_of(&key.domain).map_err(|_| format!("dkim.keys: {:?} is no domain", key.domain))?;
-        let signs =
-            |author: &&str| author.strip_suffix(&domain).is_some_and(|rest| rest.is_empty() || rest.ends_with('.'));
-        if !authors.iter().any(|author| signs(&author)) {
+        if !authors.iter().any(|author| is_within(author, &domain)) {
             return Err(format!(
                 "dkim.keys: a key of {domain} would sign nothing; mail comes from {} and from inside.domains",
                 configuration.mail.from.domain()
@@ -55,7 +53,19 @@ pub(super) fn check(configuration: &Configuration) -> Result<(), String> {
         }
         names.push(name);
     }
+    // Notifications and codes, and readers' answers. Half of it signed isn't what somebody wants who names a key.
+    for (option, author) in
+        [("mail.from", configuration.mail.from.domain()), ("mail.reply-domain", &configuration.mail.reply_domain)]
+    {
+        if !names.is_empty() && !names.iter().any(|(_, domain)| is_within(author, domain)) {
+            return Err(format!("dkim.keys: no key signs for {author}, which {option} names"));
+        }
+    }
     Ok(())
+}
+
+fn is_within(domain: &str, ours: &str) -> bool {
+    domain.strip_suffix(ours).is_some_and(|rest| rest.is_empty() || rest.ends_with('.'))
 }
 
 /// Reads the keys.

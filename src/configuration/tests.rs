@@ -137,6 +137,11 @@ fn wrong_configurations_are_named() {
         ("#max-connections = 500", "max-connections = 0", "smtp.max-connections is 0"),
         ("#~ keys = [{ domain = \"klinik", "keys = [{ domain = \"klinic", "a key of klinic.example would sign nothing"),
         ("#~ keys = [{ domain = \"klinik.example", "keys = [{ domain = \"..", "dkim.keys: \"..\" is no domain"),
+        (
+            "#~ keys = [{ domain = \"klinik.example",
+            "keys = [{ domain = \"reply.klinik.example",
+            "dkim.keys: no key signs for klinik.example, which mail.from names",
+        ),
         ("#passing = \"unsigned\"", "passing = \"sign\"", "unknown variant `sign`"),
         (
             "#passing = \"unsigned\"",

@@ -17,7 +17,7 @@ use rustls::pki_types::pem::PemObject;
 use sealpost_vault::address::domain_of;
 use zeroize::Zeroizing;
 
-use super::Signer;
+use super::{Signer, der};
 
 /// Larger files are no keys, in bytes.
 const LARGEST: u64 = 64 * 1024;
@@ -46,6 +46,10 @@ pub enum DkimKeyError {
     TooLarge(PathBuf),
     #[error("{} is damaged: its numbers don't make a key", .0.display())]
     Damaged(PathBuf),
+    #[error("cannot write {}: {source}", .path.display())]
+    Unwritten { path: PathBuf, source: std::io::Error },
+    #[error("the cryptographic library makes no key")]
+    NotMade,
 }
 
 /// What a key signs with.
@@ -78,13 +82,8 @@ pub struct DkimKey {
 impl DkimKey {
     /// Reads an RSA (PKCS #1 or #8) or Ed25519 (PKCS #8) key from a PEM file.
     pub fn load(domain: &str, selector: &str, path: &Path) -> Result<Self, DkimKeyError> {
-        let domain = domain_of(domain)
-            .ok()
-            .filter(|name| !name.starts_with('['))
-            .ok_or(DkimKeyError::Domain(domain.to_owned()))?;
-        if !is_selector(selector) {
-            return Err(DkimKeyError::Selector(selector.to_owned()));
-        }
+        let domain = named(domain, selector)?;
+        let selector = selector.to_ascii_lowercase();
         let pem = read(path)?;
         let key = PrivateKeyDer::from_pem_slice(&pem).map_err(|_| DkimKeyError::NotPem(path.to_owned()))?;
         let der = Zeroizing::new(key.secret_der().to_vec());
@@ -92,13 +91,13 @@ impl DkimKey {
             PrivateKeyDer::Pkcs8(_) if Ed25519KeyPair::from_pkcs8_maybe_unchecked(&der).is_ok() => {
                 let key = Ed25519Key::from_pkcs8_maybe_unchecked_der(&der)
                     .map_err(|_| DkimKeyError::Damaged(path.to_owned()))?;
-                (Algorithm::Ed25519, key.public_key(), Signer::ed25519(key, &domain, selector))
+                (Algorithm::Ed25519, key.public_key(), Signer::ed25519(key, &domain, &selector))
             }
-            PrivateKeyDer::Pkcs8(_) => rsa(RsaKeyPair::from_pkcs8(&der), key, &domain, selector, path)?,
-            PrivateKeyDer::Pkcs1(_) => rsa(RsaKeyPair::from_der(&der), key, &domain, selector, path)?,
+            PrivateKeyDer::Pkcs8(_) => rsa(RsaKeyPair::from_pkcs8(&der), key, &domain, &selector, path)?,
+            PrivateKeyDer::Pkcs1(_) => rsa(RsaKeyPair::from_der(&der), key, &domain, &selector, path)?,
             _ => return Err(DkimKeyError::Algorithm(path.to_owned())),
         };
-        Ok(Self { domain, selector: selector.to_ascii_lowercase(), algorithm, public, signer })
+        Ok(Self { domain, selector, algorithm, public, signer })
     }
 
     pub fn domain(&self) -> &str {
@@ -172,29 +171,18 @@ fn rsa(
         }
     };
     let bits = pair.public().modulus_len().saturating_mul(8);
-    let public = subject_public_key(pair.public_key().as_ref());
+    let public = der::rsa_public(pair.public_key().as_ref());
     let key = RsaKey::from_key_der(key).map_err(|_| DkimKeyError::Damaged(path))?;
     Ok((Algorithm::Rsa(bits), public, Signer::rsa(key, domain, selector)))
 }
 
-/// An RSAPublicKey as SubjectPublicKeyInfo, which is what `p=` has (RFC 6376 errata 3017).
-fn subject_public_key(key: &[u8]) -> Vec<u8> {
-    /// rsaEncryption (1.2.840.113549.1.1.1) without parameters.
-    const ALGORITHM: [u8; 15] =
-        [0x30, 0x0d, 0x06, 0x09, 0x2a, 0x86, 0x48, 0x86, 0xf7, 0x0d, 0x01, 0x01, 0x01, 0x05, 0x00];
-    let bits = tagged(0x03, &[&[0], key].concat());
-    tagged(0x30, &[&ALGORITHM[..], &bits].concat())
-}
-
-/// A value in DER; of at most 65,535 bytes, as keys are.
-fn tagged(tag: u8, value: &[u8]) -> Vec<u8> {
-    let [high, low] = u16::try_from(value.len()).unwrap_or(u16::MAX).to_be_bytes();
-    let length: &[u8] = match (high, low) {
-        (0, ..=0x7f) => &[low],
-        (0, _) => &[0x81, low],
-        _ => &[0x82, high, low],
-    };
-    [&[tag], length, value].concat()
+/// The domain as it is written in records, where both can name a key.
+pub(super) fn named(domain: &str, selector: &str) -> Result<String, DkimKeyError> {
+    let named = domain_of(domain)
+        .ok()
+        .filter(|name| !name.starts_with('['))
+        .ok_or_else(|| DkimKeyError::Domain(domain.to_owned()))?;
+    if is_selector(selector) { Ok(named) } else { Err(DkimKeyError::Selector(selector.to_owned())) }
 }
 
 fn is_selector(selector: &str) -> bool {

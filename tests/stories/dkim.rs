@@ -207,7 +207,7 @@ async fn what_passes_is_signed_as_it_arrives() {
     let signing = Signing::start("signed").await;
     let eight_bit =
         [HEADER.as_bytes(), b"Content-Transfer-Encoding: 8bit\r\n\r\n\xe4\xf6\xfc \x80 trailing \t \r\n \r\n"].concat();
-    let odd = HEADER.replace("Subject: Lunch", "sUBJECT :\r\n\tLunch  on\r\n   Thursday  =?x?=");
+    let odd = HEADER.replace("Subject: Lunch", "sUBJECT:\r\n\tLunch  on\r\n   Thursday  =?x?=");
     let utf8 = HEADER
         .replace("Anna Weber <anna.weber@", "J\u{f6}rg M\u{fc}ller <j\u{f6}rg@")
         .replace("Lunch", "Gr\u{fc}\u{df}e \u{1f600}");
@@ -246,9 +246,9 @@ async fn what_passes_is_signed_as_it_arrives() {
                 ("more behind it", format!("{text}P.S.: something else\r\n")),
                 ("another subject", text.replace("Subject: Lunch", "Subject: Dinner")),
                 ("a second From above", text.replace("From: Anna", "From: evil@x.example\r\nFrom: Anna")),
-                ("a second From below", text.replace("MIME-Version", "From: evil@x.example\r\nMIME-Version")),
-                ("a second subject", text.replace("MIME-Version", "Subject: evil\r\nMIME-Version")),
-                ("a copy to somebody", text.replace("MIME-Version", "Cc: evil@x.example\r\nMIME-Version")),
+                ("a second From below", text.replace("MIME-Version: 1", "From: evil@x.example\r\nMIME-Version: 1")),
+                ("a second subject", text.replace("MIME-Version: 1", "Subject: evil\r\nMIME-Version: 1")),
+                ("a copy to somebody", text.replace("MIME-Version: 1", "Cc: evil@x.example\r\nMIME-Version: 1")),
                 ("another type", text.replace("text/plain", "text/html")),
             ] {
                 assert_ne!(changed, text, "{change}");

@@ -44,6 +44,7 @@ mod dkim;
 mod durability;
 mod encryption;
 mod endings;
+mod hostile;
 mod keys;
 mod kills;
 mod links;

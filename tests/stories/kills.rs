@@ -53,7 +53,7 @@ fn recipient(n: u64) -> String {
 }
 
 fn is_held(n: u64) -> bool {
-    n % 4 == 0
+    n.is_multiple_of(4)
 }
 
 /// Some are large enough for a file of their own, some have lines that begin with dots.

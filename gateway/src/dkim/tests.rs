@@ -67,7 +67,7 @@ fn the_body_is_hashed_in_its_relaxed_form() {
         tag(&dkim.signatures(Kind::Relayed, &anna(), message.as_bytes()).unwrap(), "bh")
     };
     let expected = |body: &str| data_encoding::BASE64.encode(digest(&SHA256, relaxed(body).as_bytes()).as_ref());
-    // The one of nothing is in the RFC.
+    // The one of nothing stands in RFC 6376 3.4.4.
     assert_eq!(hash(""), "47DEQpj8HBSa+/TImW+5JCeuQeRkm5NMpJWZG3hSuFU=");
     // Every body of up to six of these.
     const PIECES: [&str; 5] = ["\r\n", " ", "\t", "a", "."];

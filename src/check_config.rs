@@ -12,6 +12,7 @@ pub async fn run(config: &Path) -> Result<(), Failure> {
     let configuration = Configuration::load(config)?;
     configuration.policy()?;
     configuration.hops()?;
+    let dkim = configuration.dkim()?;
     for (certificate, key) in [
         (&configuration.smtp.certificate, &configuration.smtp.key),
         (&configuration.portal.certificate, &configuration.portal.key),
@@ -37,6 +38,9 @@ pub async fn run(config: &Path) -> Result<(), Failure> {
     println!("smtp           {} on {}", configuration.smtp.hostname, configuration.smtp.listen);
     println!("inside         {} via {}", configuration.inside.domains.join(", "), configuration.inside.next_hop);
     println!("outside        via {}", configuration.outside.next_hop);
+    for key in dkim.keys() {
+        println!("dkim           {key}");
+    }
     println!(
         "policy         {}",
         configuration.policy.file.as_ref().map_or_else(|| "built-in".to_owned(), |file| file.display().to_string())

@@ -11,6 +11,7 @@ use serde::Deserialize;
 
 use sealpost_gateway::addresses::ReplyDomain;
 use sealpost_gateway::deliver::Hops;
+use sealpost_gateway::dkim::Dkim;
 use sealpost_gateway::keyring::{Keyring, MasterSource};
 use sealpost_gateway::notify::Letterhead;
 use sealpost_gateway::policy::{Policy, PolicyError};
@@ -22,9 +23,11 @@ use sealpost_vault::{EmailAddress, blobs::BlobStore};
 
 use crate::exit::Failure;
 
+mod dkim;
 mod relay;
 mod smtp;
 
+pub use dkim::DkimTable;
 pub use relay::{NextHops, Relay};
 pub use smtp::Smtp;
 
@@ -55,6 +58,8 @@ pub struct Configuration {
     #[serde(default)]
     pub relay: Relay,
     pub mail: Mail,
+    #[serde(default)]
+    pub dkim: DkimTable,
     #[serde(default)]
     pub letters: Letters,
     #[serde(default)]
@@ -216,6 +221,9 @@ impl Configuration {
         {
             resolve(path);
         }
+        for key in &mut self.dkim.keys {
+            resolve(&mut key.file);
+        }
         if !self.organisation.logo.is_empty() {
             let mut logo = PathBuf::from(&self.organisation.logo);
             resolve(&mut logo);
@@ -271,12 +279,18 @@ impl Configuration {
         if !self.store.portal_url.is_empty() && !self.is_portals_alone() && !is_postgres(&self.store.vault_url) {
             return Err(wrong("store.portal-url leads to PostgreSQL and store.vault-url does not".to_owned()));
         }
+        dkim::check(self).map_err(wrong)?;
         relay::check(self).map_err(wrong)
     }
 
     /// The ways out.
     pub fn hops(&self) -> Result<Hops, ConfigurationError> {
         relay::hops(self).map_err(|problem| ConfigurationError::Wrong { path: self.path.clone(), problem })
+    }
+
+    /// Reads the keys that sign mail for DKIM.
+    pub fn dkim(&self) -> Result<Dkim, ConfigurationError> {
+        dkim::load(self).map_err(|problem| ConfigurationError::Wrong { path: self.path.clone(), problem })
     }
 
     /// How mail is handed over.

@@ -7,6 +7,7 @@ mod audit;
 mod check_config;
 mod configuration;
 mod demo;
+mod dkim;
 mod doors;
 mod exit;
 mod init;
@@ -84,6 +85,8 @@ enum Command {
     Audit(audit::AuditCommand),
     /// Look after keys: the organisation's own, and OpenPGP certificates of recipients
     Keys(keys::KeysCommand),
+    /// Make keys for DKIM, and print their DNS records
+    Dkim(dkim::DkimCommand),
     /// Check configuration, policy, certificates and keys, and say what is wrong; starts nothing
     CheckConfig,
 }
@@ -114,6 +117,7 @@ fn obey(command: Command, config: &Path) -> Result<(), Failure> {
         Command::Letters(letters) => on_runtime(letters.run(config)),
         Command::Audit(audit) => on_runtime(audit.run(config)),
         Command::Keys(keys) => on_runtime(keys.run(config)),
+        Command::Dkim(dkim) => dkim.run(config),
         Command::CheckConfig => on_runtime(check_config::run(config)),
     }
 }

@@ -3,6 +3,8 @@
 use std::sync::Arc;
 
 use sealpost_gateway::Gateway;
+use sealpost_gateway::departure::Departure;
+use sealpost_gateway::loops::Loops;
 use sealpost_gateway::pipeline::Stores;
 use sealpost_gateway::queue::Queue;
 use sealpost_vault::bell::{Door, Ringer};
@@ -73,9 +75,12 @@ pub async fn own_store_if_there(configuration: &Configuration) -> Result<Option<
 pub async fn gateway(configuration: &Configuration, clock: Clock) -> Result<(Gateway, Queue), Failure> {
     let keyring = Arc::new(configuration.keyring()?);
     let policy = configuration.policy()?;
+    let dkim = configuration.dkim()?;
     let stores = stores(configuration).await?;
     keyring.take_up(&stores.own, clock.now()).await?;
-    let queue = Queue::new(stores.own.clone(), stores.own_blobs.clone(), Arc::clone(&keyring), clock.clone());
+    let loops = Loops::new(Arc::clone(&keyring), &configuration.smtp.hostname);
+    let queue = Queue::new(stores.own.clone(), stores.own_blobs.clone(), Arc::clone(&keyring), clock.clone())
+        .departing(Departure::new(loops, dkim));
     let ringer = Ringer::new(&stores.vault, &configuration.vault_directory(), Door::Portal);
     let gateway = Gateway::new(
         configuration.gateway_settings(),

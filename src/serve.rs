@@ -121,9 +121,10 @@ pub async fn both(
     logs: Logs,
     opened: impl FnOnce(),
 ) -> Result<(), Failure> {
-    // Refuses without keys before anything is started, and brings the schemas up to date in one process.
+    // Refuses without keys of ours, or of DKIM, before anything is started, and brings the schemas up to date in one process.
     let keyring = configuration.keyring()?;
     configuration.policy()?;
+    configuration.dkim()?;
     let stores = parts::stores(configuration).await?;
     keyring.take_up(&stores.own, Clock::system().now()).await?;
     drop((keyring, stores));

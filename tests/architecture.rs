@@ -23,7 +23,8 @@ fn root() -> &'static Path {
 // ---- who may depend on whom
 
 fn metadata() -> Metadata {
-    let options = ["--offline", "--locked"].map(str::to_owned);
+    // What only other platforms need isn't there after a build: it is fetched once.
+    let options = ["--locked".to_owned()];
     MetadataCommand::new().manifest_path(root().join("Cargo.toml")).other_options(options).exec().unwrap()
 }
 

@@ -18,6 +18,7 @@ mod epochs;
 mod files;
 mod generation;
 mod mail;
+mod mark;
 mod master;
 mod opaque;
 mod organisation;
@@ -42,6 +43,7 @@ pub use passphrase::{LockedError, Passphrase};
 pub use upgrade::Upgraded;
 
 pub(crate) use mail::MailKey;
+pub(crate) use mark::Mark;
 #[allow(unused_imports, reason = "accounts evaluate OPAQUE with them")]
 pub(crate) use opaque::{OpaqueSuite, Randomness};
 pub(crate) use organisation::Organisation;
@@ -246,6 +248,16 @@ impl Keyring {
     /// stands for. With another root all names are others.
     pub(crate) fn blind(&self, label: &str, fields: &[&[u8]]) -> Result<[u8; 32], KeyringError> {
         storage::blind(&self.0.root, label, fields)
+    }
+
+    /// A MAC for what comes back through others' hands; `message` is a `ctx(..)` of the same purpose.
+    pub(crate) fn mark(&self, purpose: &str, message: &[u8]) -> Result<Mark, KeyringError> {
+        mark::mark(&self.0.root, purpose, message)
+    }
+
+    /// Whether [`Keyring::mark`] made it.
+    pub(crate) fn is_marked(&self, purpose: &str, message: &[u8], mark: &Mark) -> Result<bool, KeyringError> {
+        mark::is_marked(&self.0.root, purpose, message, mark)
     }
 
     /// Seals a spooled message: it opens only as the message with this id.

@@ -16,6 +16,9 @@ pub mod spool;
 
 // the road out
 pub mod deliver;
+pub mod departure;
+pub mod dkim;
+pub mod loops;
 pub mod queue;
 
 // readers with keys of their own

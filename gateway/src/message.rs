@@ -32,7 +32,7 @@ use sealpost_vault::{EmailAddress, Time};
 use crate::rejection::Rejection;
 use crate::smtp::ReceivedMessage;
 
-pub(crate) use header::{Field, Header, Strictness};
+pub(crate) use header::{Field, Header, Strictness, first_field};
 pub(crate) use structure::{Node, Structure};
 
 pub use facts::{Author, Facts, Protect, Sensitivity};

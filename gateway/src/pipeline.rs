@@ -35,6 +35,7 @@ use crate::conversations::{self, Conversation};
 use crate::envelope::ReversePath;
 use crate::hold::Letters;
 use crate::keyring::Keyring;
+use crate::loops::Loops;
 use crate::message::{Author, ParsedMessage};
 use crate::notify::{self, Letterhead};
 use crate::pgp_mime::{self, Protection};
@@ -95,6 +96,7 @@ pub struct Gateway {
     pub(crate) stores: Stores,
     pub(crate) spool: Spool,
     pub(crate) queue: Queue,
+    loops: Loops,
     pub(crate) portal_bell: Ringer,
     pub(crate) heavy: Arc<Semaphore>,
     pub(crate) shelf: Arc<Shelf>,
@@ -117,6 +119,7 @@ impl Gateway {
     ) -> Self {
         let spool = Spool::new(stores.own.clone(), stores.own_blobs.clone(), Arc::clone(&keyring), clock.clone());
         let heavy = Arc::new(Semaphore::new(settings.heavy.max(1)));
+        let loops = Loops::new(Arc::clone(&keyring), &settings.hostname);
         Self {
             settings,
             clock,
@@ -126,6 +129,7 @@ impl Gateway {
             stores,
             spool,
             queue,
+            loops,
             portal_bell,
             heavy,
             shelf: Arc::default(),
@@ -188,8 +192,13 @@ impl Gateway {
         let from = received.envelope.reverse_path.clone();
         let policy = Arc::clone(&self.policy);
         let inside: Vec<String> = self.settings.inside_domains.clone();
+        let (loops, now) = (self.loops.clone(), self.clock.now());
         let recognised = self.by_size(received.bytes.len(), move || {
             let parsed = ParsedMessage::parse(received)?;
+            if loops.know(&parsed.received.bytes, &parsed.received.envelope.recipients, now) {
+                info!(queue_id = %parsed.received.queue_id, "message refused: it has passed here before");
+                return Err(Rejection::CAME_BACK);
+            }
             let protection = pgp_mime::already_protected(&parsed.received.bytes);
             Ok::<_, Rejection>((parsed, protection))
         });

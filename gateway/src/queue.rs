@@ -22,6 +22,7 @@ use sqlx::{Any, Transaction};
 use tokio::sync::Notify;
 
 use crate::deliver::Requests;
+use crate::departure::Departure;
 use crate::envelope::{Charset, Envelope, ReversePath};
 use crate::keyring::Keyring;
 
@@ -200,6 +201,7 @@ pub struct Queue {
     blobs: BlobStore,
     keyring: Arc<Keyring>,
     clock: Clock,
+    departure: Option<Departure>,
     bells: Arc<Bells>,
     lanes: Arc<Lanes>,
 }
@@ -222,17 +224,36 @@ struct Bells {
 impl Queue {
     /// `store` and `blobs` are the gateway's own.
     pub fn new(store: Db, blobs: BlobStore, keyring: Arc<Keyring>, clock: Clock) -> Self {
-        Self { store, blobs, keyring, clock, bells: Arc::default(), lanes: Arc::default() }
+        Self { store, blobs, keyring, clock, departure: None, bells: Arc::default(), lanes: Arc::default() }
+    }
+
+    /// What is placed from now on gets a loop's marker and DKIM signatures.
+    #[must_use]
+    pub fn departing(mut self, departure: Departure) -> Self {
+        self.departure = Some(departure);
+        self
     }
 
     /// As [`Queue::place`], and keeps the mail at hand if it can: for whoever calls [`Queue::go_on`] after the commit.
     async fn place_at_hand(&self, mail: Mail) -> Result<Placed, StoreError> {
+        let mail = self.leaving(mail).await?;
         let hand = self.hand(mail.route, &mail.recipients, &mail.bytes)?;
-        Ok(Placed { hand, ..self.place(mail).await? })
+        Ok(Placed { hand, ..self.put(mail).await? })
     }
 
     /// Seals the body and, if it is large, puts it on stable storage. Touches no row.
     pub async fn place(&self, mail: Mail) -> Result<Placed, StoreError> {
+        self.put(self.leaving(mail).await?).await
+    }
+
+    async fn leaving(&self, mail: Mail) -> Result<Mail, StoreError> {
+        match &self.departure {
+            Some(departure) => departure.ready(mail, self.clock.now()).await,
+            None => Ok(mail),
+        }
+    }
+
+    async fn put(&self, mail: Mail) -> Result<Placed, StoreError> {
         let body_id = QueueId::random()?;
         let sealed = body::seal(&self.keyring, body_id, mail.bytes).await?;
         let body = self.blobs.place(format!("outgoing/{body_id}"), sealed).await?;

@@ -61,6 +61,7 @@ table! {
     TOO_MANY_RECIPIENTS = 452 "4.5.3" "Too many recipients";
     TOO_LARGE = 552 "5.3.4" "Message too large";
     LOOP = 554 "5.4.6" "Too many hops";
+    CAME_BACK = 554 "5.4.6" "Routing loop: this message has passed here before";
     RELAY_DENIED = 550 "5.7.1" "Relaying denied";
     NOT_A_RETURN = 550 "5.1.1" "No such address here";
     NOT_YOUR_CONVERSATION = 550 "5.7.1" "This reply address is not for you";

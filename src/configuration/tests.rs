@@ -135,6 +135,19 @@ fn wrong_configurations_are_named() {
         ("#max-header = 262144", "max-header = 262145", "smtp.max-header must be 1 to 262144"),
         ("#max-recipients = 1000", "max-recipients = 0", "smtp.max-recipients must be 1 to"),
         ("#max-connections = 500", "max-connections = 0", "smtp.max-connections is 0"),
+        ("#~ keys = [{ domain = \"klinik", "keys = [{ domain = \"klinic", "a key of klinic.example would sign nothing"),
+        ("#~ keys = [{ domain = \"klinik.example", "keys = [{ domain = \"..", "dkim.keys: \"..\" is no domain"),
+        (
+            "#~ keys = [{ domain = \"klinik.example",
+            "keys = [{ domain = \"reply.klinik.example",
+            "dkim.keys: no key signs for klinik.example, which mail.from names",
+        ),
+        ("#passing = \"unsigned\"", "passing = \"sign\"", "unknown variant `sign`"),
+        (
+            "#passing = \"unsigned\"",
+            "keys = [{ domain = \"example\", selector = \"a\", file = \"x\" }, { domain = \"Example\", selector = \"A\", file = \"y\" }]",
+            "dkim.keys: a of example stands there twice",
+        ),
         ("#max-size", "max-sise", "unknown key `max-sise`, did you mean `max-size`?"),
     ] {
         assert!(MANUAL.contains(right), "{right}");

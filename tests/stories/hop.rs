@@ -133,7 +133,7 @@ async fn converse(
         let now = *mood.borrow();
         let verb = line.get(..4).unwrap_or_default().to_ascii_uppercase();
         let reply: &[u8] = match verb.as_str() {
-            "EHLO" => b"250-hop.example\r\n250-PIPELINING\r\n250-8BITMIME\r\n250 SIZE\r\n",
+            "EHLO" => b"250-hop.example\r\n250-PIPELINING\r\n250-8BITMIME\r\n250-SMTPUTF8\r\n250 SIZE\r\n",
             "RCPT" if now == Mood::NotThisRecipient => b"450 4.2.1 Not now\r\n",
             "RCPT" => {
                 let address = line.split(['<', '>']).nth(1).unwrap_or_default();

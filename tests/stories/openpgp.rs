@@ -19,12 +19,12 @@ const ENCLOSURE: (&str, &[u8]) = ("Befund canary-name-7373.pdf", b"%PDF-1.4 cana
 const HIDDEN: &str = "dora@hidden.example";
 
 /// Somebody's GnuPG, with one key.
-struct Gnupg {
+pub struct Gnupg {
     home: PathBuf,
 }
 
 impl Gnupg {
-    fn of(scratch: &Scratch, name: &str, address: &str) -> Self {
+    pub fn of(scratch: &Scratch, name: &str, address: &str) -> Self {
         let home = scratch.directory(name);
         fs::set_permissions(&home, fs::Permissions::from_mode(0o700)).unwrap();
         let gnupg = Self { home };
@@ -39,7 +39,7 @@ impl Gnupg {
         command.env("LC_ALL", "C").output().expect("gpg (Debian: gnupg)")
     }
 
-    fn public(&self, directory: &Path, name: &str) -> String {
+    pub fn public(&self, directory: &Path, name: &str) -> String {
         let path = directory.join(name);
         fs::write(&path, self.run(&["--armor", "--export"]).stdout).unwrap();
         path.display().to_string()

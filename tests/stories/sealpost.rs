@@ -37,6 +37,8 @@ pub struct Setup {
     pub inside: u16,
     /// Next hop for everybody else.
     pub outside: u16,
+    /// Those that stand in for it.
+    pub others: Vec<u16>,
     pub store: Store,
     /// More lines for tables that are there, by their names.
     pub lines: Vec<(&'static str, String)>,
@@ -56,11 +58,18 @@ impl Setup {
             portal,
             inside,
             outside,
+            others: Vec::new(),
             store: Store::Embedded,
             lines: Vec::new(),
             shown: None,
             more: String::new(),
         }
+    }
+
+    /// Several next hops outside, in their order.
+    pub fn several(&mut self, hops: &[u16]) {
+        let (first, others) = hops.split_first().unwrap();
+        (self.outside, self.others) = (*first, others.to_vec());
     }
 
     /// One more line in a table that is there.
@@ -70,8 +79,11 @@ impl Setup {
 
     /// The configuration file's text, with state and keys below `directory`.
     fn toml(&self, directory: &Path) -> String {
-        let Self { smtp, returns, portal, inside, outside, store, lines, shown: _, more } = self;
+        let Self { smtp, returns, portal, inside, outside, others, store, lines, shown: _, more } = self;
         let directory = directory.display();
+        let outside: Vec<String> =
+            std::iter::once(outside).chain(others).map(|port| format!("\"127.0.0.1:{port}\"")).collect();
+        let outside = outside.join(", ");
         let store = match store {
             Store::Embedded => String::new(),
             Store::Postgres { vault, gateway, portal, role } => format!(
@@ -107,7 +119,7 @@ domains = ["{HOME}"]
 next-hop = "127.0.0.1:{inside}"
 
 [outside]
-next-hop = "127.0.0.1:{outside}"
+next-hop = [{outside}]
 
 [mail]
 from = "letters@{HOME}"

@@ -134,10 +134,22 @@ async fn follow(stream: Box<dyn Both>, script: &str, contents: &Mutex<Vec<Vec<u8
                 "hang" => tokio::time::sleep(Duration::from_secs(5)).await,
                 "close" | "reset" => return,
                 "long line" => {
-                    let _ = stream.write_all(&[b'2'; 1 << 20]).await;
+                    let _ = stream.write_all(&[b'2'].repeat(10 << 20)).await;
+                }
+                // Each line comes in time, but the reply never ends.
+                "slow lines" => {
+                    while stream.write_all(b"250-more\r\n").await.is_ok() {
+                        tokio::time::sleep(Duration::from_millis(250)).await;
+                    }
+                }
+                // Not even a line ends.
+                "slow bytes" => {
+                    while stream.write_all(b"2").await.is_ok() {
+                        tokio::time::sleep(Duration::from_millis(250)).await;
+                    }
                 }
                 "many lines" => {
-                    let _ = stream.write_all("250-more\r\n".repeat(100_000).as_bytes()).await;
+                    let _ = stream.write_all("250-more\r\n".repeat(1 << 20).as_bytes()).await;
                 }
                 "end" => {
                     let mut rest = Vec::new();

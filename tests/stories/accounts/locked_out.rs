@@ -139,6 +139,8 @@ async fn a_stranger_who_spends_everything_locks_nobody_out() {
     phone.go(&format!("{link}?lang=de")).await;
     phone.step("bare").await;
     phone.look_at("locked-out-6-bare-phone-de").await;
+    phone.proves_by_letter(&world, &format!("{link}?lang=de")).await;
+    phone.look_at("locked-out-7-mailbox-phone-de").await;
     for browser in [&phone, &desk, &other] {
         browser.nothing_went_wrong().await;
     }

@@ -141,6 +141,17 @@ async fn a_stranger_who_spends_everything_locks_nobody_out() {
     phone.look_at("locked-out-6-bare-phone-de").await;
     phone.proves_by_letter(&world, &format!("{link}?lang=de")).await;
     phone.look_at("locked-out-7-mailbox-phone-de").await;
+    // whose code counts no more is told so, and begins anew
+    phone.click("mailbox-forgotten").await;
+    phone.step("recover").await;
+    phone.driver().delete_all_cookies().await.unwrap();
+    phone.fill("recover-code", &second_recovery).await;
+    phone.click("recover-button").await;
+    phone.step("forgotten").await;
+    assert!(phone.shown("forgotten-over").await.contains("zu alt"));
+    phone.look_at("locked-out-8-over-phone-de").await;
+    phone.driver().refresh().await.unwrap();
+    phone.step("forgotten").await;
     for browser in [&phone, &desk, &other] {
         browser.nothing_went_wrong().await;
     }

@@ -44,6 +44,10 @@ struct Quota {
     seconds: Time,
 }
 
+/// In the row of a session that may use another one's code, in place of what was asked for; kept_code is that code's, as it
+/// lies in its own row.
+pub(crate) const SHARED: &str = "shared";
+
 /// In a code's row: what it was asked for.
 fn word(scope: &Scope) -> &'static str {
     match scope {
@@ -112,7 +116,7 @@ impl Gateway {
                 self.mail_code(errand_id, &pickups, scope, &code, language, now).await?;
                 (code, now)
             }
-            None => match self.code_in_mailbox(first, now).await? {
+            None => match self.code_in_mailbox(errand_id, first, now).await? {
                 Some(found) => found,
                 None => {
                     info!(pickup = %first.pickup_id, "code quota used up");
@@ -158,10 +162,11 @@ impl Gateway {
             for Quota { most, for_address, seconds } in CODE_QUOTAS {
                 let (minted, by_address): (i64, i64) = sqlx::query_as(
                     "select count(*), count(case when scope = 'address' then 1 end) from codes
-                     where pickup_id = $1 and minted_at > $2",
+                     where pickup_id = $1 and minted_at > $2 and scope <> $3",
                 )
                 .bind(pickup.pickup_id.to_string())
                 .bind(now.saturating_sub(seconds))
+                .bind(SHARED)
                 .fetch_one(self.stores.own.reader())
                 .await?;
                 let used_up = match scope {
@@ -176,21 +181,41 @@ impl Gateway {
         Ok(true)
     }
 
-    /// A code that was mailed lately and may serve one more session.
-    async fn code_in_mailbox(&self, pickup: &Pickup, now: Time) -> Result<Option<(Code, Time)>, StoreError> {
+    /// A code that was mailed lately and may serve one more session. It is noted, so that it speaks for that session too.
+    async fn code_in_mailbox(
+        &self,
+        errand_id: ErrandId,
+        pickup: &Pickup,
+        now: Time,
+    ) -> Result<Option<(Code, Time)>, StoreError> {
+        let mut transaction = self.stores.own.begin().await?;
         let row: Option<(Vec<u8>, i64)> = sqlx::query_as(
             "update codes set rebinds = rebinds + 1
              where pickup_id = $1 and rebinds < $2 and minted_at > $3
-               and errand_id in (select errand_id from codes where pickup_id = $1 and minted_at > $3
+               and errand_id in (select errand_id from codes where pickup_id = $1 and minted_at > $3 and scope <> $4
                                  order by minted_at desc, errand_id limit 1)
              returning kept_code, minted_at",
         )
         .bind(pickup.pickup_id.to_string())
         .bind(MOST_REBINDS)
         .bind(now.saturating_sub(CODE_LIFETIME))
-        .fetch_optional(self.stores.own.writer())
+        .bind(SHARED)
+        .fetch_optional(&mut *transaction)
         .await?;
-        row.map(|(kept, minted_at)| Ok((self.kept_code(pickup, &kept)?, minted_at))).transpose()
+        let Some((kept, minted_at)) = row else { return Ok(None) };
+        sqlx::query(
+            "insert into codes (errand_id, pickup_id, scope, kept_code, rebinds, minted_at)
+             values ($1, $2, $3, $4, 0, $5)",
+        )
+        .bind(errand_id.to_string())
+        .bind(pickup.pickup_id.to_string())
+        .bind(SHARED)
+        .bind(&kept)
+        .bind(minted_at)
+        .execute(&mut *transaction)
+        .await?;
+        transaction.commit().await?;
+        Ok(Some((self.kept_code(pickup, &kept)?, minted_at)))
     }
 
     fn kept_code(&self, pickup: &Pickup, kept: &[u8]) -> Result<Code, StoreError> {

@@ -161,6 +161,9 @@ scenarios! {
         a_sign_in_that_began_before_the_change_ends_nowhere,
         who_died_between_the_stores_locks_nobody_out,
         a_recovery_code_needs_a_mailed_one,
+        a_stranger_spends_everything_and_the_readers_letter_leads_back,
+        a_letters_code_that_serves_another_session_speaks_for_it_too,
+        a_shared_code_is_the_same_after_a_crash,
         codes_for_accounts_go_to_enrolled_mailboxes_only,
         a_reset_account_is_nobodys_and_its_address_can_enrol_anew;
     returns:

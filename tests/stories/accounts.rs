@@ -7,6 +7,7 @@ mod administration;
 mod broken;
 mod enumeration;
 mod life;
+mod locked_out;
 mod passphrases;
 mod sessions;
 

@@ -1,6 +1,7 @@
 //! Recovery: a code by mail and the recovery code lead back into an account whose passphrase was forgotten.
 //!
-//! Security: the gateway looks only at who showed a code that it mailed to the account's own address, ten times per code. The
+//! Security: the gateway looks only at who showed a code that it mailed to the account's own address, ten times per code; for
+//! the account or for one of its letters, whose codes nobody uses up who doesn't know the letter's link. The
 //! recovery code itself stays in the browser; what comes is a proof derived from it, and we have its hash.
 
 use sealpost_vault::clock::Time;
@@ -12,6 +13,7 @@ use tracing::info;
 use super::credentials;
 use super::tries::{self, Bucket, Verdict};
 use crate::audit::{self, Event, How};
+use crate::codes::SHARED;
 use crate::pipeline::Gateway;
 
 /// How long after it was mailed a code speaks for whoever showed it, in seconds.
@@ -59,7 +61,8 @@ impl Gateway {
         }
     }
 
-    /// Whether this errand's code was mailed for the address lately: the errand whose mail carried it.
+    /// Whether this errand's code was mailed to the address lately, for its account or one of its letters: the errand whose
+    /// mail carried it.
     pub(super) async fn code_lately_mailed(
         &self,
         reader: &sealpost_vault::Identity,
@@ -68,12 +71,14 @@ impl Gateway {
     ) -> Result<Option<ErrandId>, StoreError> {
         let row: Option<(String,)> = sqlx::query_as(
             "select mailed_as from account_codes where errand_id = $1 and reader = $2 and minted_at > $3
-             union select c.errand_id from codes c join pickups p on p.pickup_id = c.pickup_id
+             union select m.errand_id from codes c join pickups p on p.pickup_id = c.pickup_id
+             join codes m on m.pickup_id = c.pickup_id and m.kept_code = c.kept_code and m.scope <> $4
              where c.errand_id = $1 and p.reader = $2 and c.minted_at > $3",
         )
         .bind(code.to_string())
         .bind(reader.as_str())
         .bind(now.saturating_sub(CODE_SPEAKS))
+        .bind(SHARED)
         .fetch_optional(self.stores.own.reader())
         .await?;
         row.map(|(errand,)| errand.parse().map_err(StoreError::from)).transpose()

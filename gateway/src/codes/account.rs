@@ -1,7 +1,7 @@
 //! Codes for accounts: for who forgot the passphrase, or must wait because strangers try.
 //!
 //! Security: only enrolled addresses get a mail; for others the answer looks the same. Whoever knows an address can use up
-//! its codes of the day: a letter's own link then still leads to one.
+//! its codes of the day: the link of any of the reader's letters then leads to one that opens the account as well.
 
 use sealpost_vault::EmailAddress;
 use sealpost_vault::clock::Time;

@@ -6,13 +6,17 @@ use sealpost_vault::errands::{Answer, Bytes, Errand, Registration, Scope};
 use sealpost_vault::id::{AccountId, ErrandId};
 
 use crate::bench::Road;
-use crate::passphrase::{Account, PASSPHRASE, file, register};
+use crate::passphrase::{Account, PASSPHRASE, SigningIn, file, register, sign_in, straight_letter};
 
 const NEW: &str = "eleven brown otters swim";
 
 fn code_for(session: u8, address: &str) -> Errand {
     let scope = Scope::Account(address.into());
     Errand::Code { session: Bytes(vec![session; 32]), scope, language: "de".into() }
+}
+
+fn by(session: u8, scope: Scope) -> Errand {
+    Errand::Code { session: Bytes(vec![session; 32]), scope, language: "en".into() }
 }
 
 async fn file_in_vault(road: &Road, account: AccountId) -> (Vec<u8>, i64) {
@@ -213,6 +217,120 @@ pub async fn a_recovery_code_needs_a_mailed_one(road: Road) {
     assert_eq!(road.ask(&recover(&anna, fresh, &proof)).await, Answer::SignedIn { account: anna.account });
     road.pass(1);
     assert_eq!(road.ask(&recover(&anna, fresh, &proof)).await, Answer::Refused);
+}
+
+pub async fn a_stranger_spends_everything_and_the_readers_letter_leads_back(road: Road) {
+    let anna = Account::of(&road, "anna@home.example").await;
+    let letter = straight_letter(&road, &anna.address).await;
+    road.deliver().await;
+    // A day of a stranger who knows the address: all codes for the account, those that a typed address has for the letter,
+    // and in the last hour all tries at the passphrase, from everywhere.
+    for n in 0..30 {
+        road.ask(&code_for(n, &anna.address)).await;
+        road.ask(&by(n, Scope::Address(anna.address.clone()))).await;
+        road.pass(600);
+    }
+    let mut sent = std::collections::BTreeMap::new();
+    for mail in road.deliver().await {
+        *sent.entry(mail.text().contains("Konto")).or_insert(0) += 1;
+    }
+    assert_eq!(sent, [(true, 10), (false, 4)].into());
+    for n in 0..60 {
+        let browser = SigningIn::new(&anna.address, "a wrong passphrase");
+        road.ask(&browser.errand(&format!("10.{n}.0.0/24"), None)).await;
+    }
+    assert!(matches!(
+        sign_in(&road, &anna.address, PASSPHRASE, "p", None).await,
+        Some(Answer::Later { seconds: 600.. })
+    ));
+    assert!(!recovers(&road, &anna, &anna.recovery_proof).await);
+    assert!(road.queued().await.is_empty(), "no more codes for the account");
+
+    // The reader, by the link of the letter: a code of the letter's own, then the recovery code.
+    let code = ErrandId::random().unwrap();
+    let Answer::Code { code_hash: hash, pickups, account, .. } =
+        road.ask_as(code, &by(100, Scope::Pickup(letter))).await
+    else {
+        panic!()
+    };
+    assert_eq!((pickups, account), (vec![letter], None));
+    let mails = road.deliver().await;
+    let [mail] = mails.as_slice() else { panic!("{mails:?}") };
+    assert_eq!(mail.recipients, ["anna@home.example"]);
+    assert_eq!(hash.0, code_hash(&[100; 32], letter.bytes(), &mail.code()).unwrap());
+    // Nor do the tries from everywhere, or from here, stand in the way of who knows the passphrase.
+    let signed_in = Answer::SignedIn { account: anna.account };
+    assert_eq!(sign_in(&road, &anna.address, PASSPHRASE, "p", Some(code)).await, Some(signed_in.clone()));
+    assert_eq!(road.ask(&recover(&anna, code, &[1; 32])).await, Answer::Refused);
+    assert_eq!(road.ask(&recover(&anna, code, &anna.recovery_proof)).await, signed_in);
+    let (_, upload) = register(&road, Registration::Change(anna.account), NEW).await;
+    let (new, proof) = (file(), [5; 32]);
+    assert_eq!(road.ask(&anna.change(&road, &upload, &new, Some(&proof))).await, Answer::Done);
+    assert_eq!(sign_in(&road, &anna.address, NEW, "p", Some(code)).await, Some(signed_in));
+}
+
+pub async fn a_letters_code_that_serves_another_session_speaks_for_it_too(road: Road) {
+    let anna = Account::of(&road, "anna@home.example").await;
+    let ben = Account::of(&road, "ben@home.example").await;
+    let letter = straight_letter(&road, &anna.address).await;
+    road.deliver().await;
+    let ask = async |n: u8| {
+        let errand = ErrandId::random().unwrap();
+        match road.ask_as(errand, &by(n, Scope::Pickup(letter))).await {
+            Answer::Code { code_hash, .. } => (errand, code_hash.0),
+            other => panic!("{other:?}"),
+        }
+    };
+    for n in 0..3 {
+        ask(n).await;
+        road.pass(1);
+    }
+    let digits = road.deliver().await.into_iter().map(|mail| mail.code()).collect::<Vec<_>>();
+    assert_eq!(digits.len(), 3);
+    // The quarter of an hour's mails are spent: the newest code serves five more, and counts once for all of them.
+    let mut shared = Vec::new();
+    for n in 10..15 {
+        let (errand, hash) = ask(n).await;
+        assert!(digits.iter().any(|digits| hash == code_hash(&[n; 32], letter.bytes(), digits).unwrap()));
+        assert_eq!(road.ask(&recover(&anna, errand, &[1; 32])).await, Answer::Refused);
+        assert_eq!(
+            road.ask(&recover(&anna, errand, &anna.recovery_proof)).await,
+            Answer::SignedIn { account: anna.account }
+        );
+        assert_eq!(road.ask(&recover(&ben, errand, &ben.recovery_proof)).await, Answer::Refused, "another mailbox's");
+        shared.push(errand);
+    }
+    for errand in shared {
+        let answer = road.ask(&recover(&anna, errand, &anna.recovery_proof)).await;
+        assert!(matches!(answer, Answer::Later { .. }), "ten tries for one mail: {answer:?}");
+    }
+    let (errand, hash) = ask(20).await;
+    assert!(digits.iter().all(|digits| hash != code_hash(&[20; 32], letter.bytes(), digits).unwrap()));
+    assert_eq!(road.ask(&recover(&anna, errand, &anna.recovery_proof)).await, Answer::Refused);
+    assert!(road.queued().await.is_empty());
+    // Asked again after a crash: the same answer. Sharing has used up no mail of the day.
+    road.pass(900);
+    for n in 0..7 {
+        ask(30 + n).await;
+        road.pass(900);
+    }
+    assert_eq!(road.deliver().await.len(), 7);
+}
+
+pub async fn a_shared_code_is_the_same_after_a_crash(road: Road) {
+    let anna = Account::of(&road, "anna@home.example").await;
+    let letter = straight_letter(&road, &anna.address).await;
+    road.deliver().await;
+    for n in 0..3 {
+        road.ask(&by(n, Scope::Pickup(letter))).await;
+    }
+    let errand = ErrandId::random().unwrap();
+    let first = road.ask_as(errand, &by(9, Scope::Pickup(letter))).await;
+    assert_eq!(road.ask_again_after_a_crash(errand).await, first);
+    assert_eq!(
+        road.ask(&recover(&anna, errand, &anna.recovery_proof)).await,
+        Answer::SignedIn { account: anna.account }
+    );
 }
 
 pub async fn codes_for_accounts_go_to_enrolled_mailboxes_only(road: Road) {

@@ -27,7 +27,7 @@ pub struct Prove {
 #[derive(Serialize)]
 struct Proven {
     pickups: Vec<PickupId>,
-    /// Where the code was asked for an account: the salt of what the recovery code is worth.
+    /// Where the mailbox that the code went to has an account: the salt of what the recovery code is worth.
     #[serde(skip_serializing_if = "Option::is_none")]
     account: Option<AccountId>,
 }

@@ -185,20 +185,124 @@ async fn a_forgotten_passphrase_takes_a_code_and_the_recovery_code() {
 }
 
 #[tokio::test]
-async fn a_code_for_letters_recovers_no_account_and_an_old_one_neither() {
+async fn a_code_for_the_readers_own_letter_recovers_the_account() {
+    let bench = Bench::new().await;
+    let account = bench.account(ADDRESS).await;
+    let pickup = bench.letter().await;
+    bench.by_account(pickup, account).await;
+    // By the letter's link, and by the address of its reader.
+    for ask in [format!("{{\"pickup\":\"{pickup}\"}}"), format!("{{\"address\":\"{ADDRESS}\"}}")] {
+        let mut browser = bench.browser();
+        let request = browser.ask_code(&ask).await;
+        browser.prove(&request, "00000000").await.refused(403, "wrong-code");
+        recover(&mut browser, RIGHT).await.refused(404, "not-available");
+        let proven = browser.prove(&request, CODE).await.json();
+        assert_eq!(proven, serde_json::json!({ "pickups": [pickup], "account": account }));
+        // The letter itself still takes the account.
+        browser.get(&format!("/api/pickups/{pickup}")).await.refused(401, "sign-in");
+        recover(&mut bench.browser(), RIGHT).await.refused(404, "not-available");
+        recover(&mut browser, WRONG).await.refused(403, "wrong-code");
+        assert_eq!(recover(&mut browser, RIGHT).await.status, 204);
+        assert_eq!(browser.get("/api/account").await.json()["account"], serde_json::json!(account));
+        let heard = bench.gateway.heard.lock().unwrap();
+        let named = heard.iter().filter(|errand| {
+            matches!(errand, Errand::Recover { account: named, code, .. }
+                if *named == account && code.to_string() == request)
+        });
+        assert_eq!(named.count(), 2);
+    }
+}
+
+#[tokio::test]
+async fn a_code_for_anothers_letter_or_of_long_ago_recovers_nothing() {
     let bench = Bench::new().await;
     bench.account(ADDRESS).await;
     let pickup = bench.letter().await;
-    recover(&mut bench.proven(pickup).await, RIGHT).await.refused(404, "not-available");
+    // Of a reader without an account: no account is told, and what the session showed before stays what it was.
+    let (foreign, _) = bench.letter_to(STRANGER, NOW, vec![vec![1]]).await;
+    bench.gateway.pickups.lock().unwrap().push(foreign);
+    let mut browser = bench.browser();
+    let request = browser.ask_code(&format!("{{\"pickup\":\"{foreign}\"}}")).await;
+    assert_eq!(browser.prove(&request, CODE).await.json(), serde_json::json!({ "pickups": [foreign] }));
+    recover(&mut browser, RIGHT).await.refused(404, "not-available");
+    // Of long ago.
+    let mut by_letter = bench.proven(pickup).await;
     let mut browser = bench.browser();
     let request = browser.ask_code(&format!("{{\"account\":\"{ADDRESS}\"}}")).await;
     assert_eq!(browser.prove(&request, CODE).await.status, 200);
     browser.get(&format!("/api/pickups/{pickup}")).await.refused(404, "not-available");
     bench.clock.set(NOW + 1200);
     recover(&mut browser, RIGHT).await.refused(404, "not-available");
+    recover(&mut by_letter, RIGHT).await.refused(404, "not-available");
     // An address without an account has nothing that a code could be right for.
     let request = browser.ask_code(&format!("{{\"account\":\"{STRANGER}\"}}")).await;
     browser.prove(&request, CODE).await.refused(403, "wrong-code");
+}
+
+/// Asked for with the link of a letter: one that is sealed to an account, one of a reader without an account, one that never
+/// was. Nobody learns by it which is which.
+#[tokio::test]
+async fn the_way_by_a_letters_code_tells_nobody_who_has_an_account() {
+    let bench = Bench::new().await;
+    let account = bench.account(ADDRESS).await;
+    let sealed = bench.letter().await;
+    bench.by_account(sealed, account).await;
+    let (plain, _) = bench.letter_to(STRANGER, NOW, vec![vec![1]]).await;
+    bench.gateway.pickups.lock().unwrap().push(plain);
+    let unknown = sealpost_vault::id::PickupId::random().unwrap();
+    let mut told = Vec::new();
+    for pickup in [sealed.to_string(), plain.to_string(), unknown.to_string(), "nonsense".to_owned()] {
+        let mut browser = bench.browser();
+        let page = browser.get(&format!("/p/{pickup}")).await;
+        let asked = browser.post("/api/code", &format!("{{\"pickup\":\"{pickup}\"}}")).await;
+        assert_eq!((page.status.as_u16(), asked.status.as_u16()), (200, 200));
+        let request = asked.json()["request"].as_str().unwrap().to_owned();
+        let shown = browser.prove(&request, "00000000").await;
+        shown.refused(403, "wrong-code");
+        let recovered = recover(&mut browser, RIGHT).await;
+        recovered.refused(404, "not-available");
+        let letter = browser.get(&format!("/api/pickups/{pickup}")).await;
+        letter.refused(404, "not-available");
+        told.push([page, asked, shown, recovered, letter].map(|got| got.shape()));
+    }
+    for (n, each) in told.iter().enumerate() {
+        assert_eq!(each, &told[0], "{n}");
+    }
+    assert_eq!((bench.told("code").await, bench.told("recover").await), (4, 0));
+}
+
+#[tokio::test]
+async fn the_newest_shown_code_is_the_one_that_is_named() {
+    let bench = Bench::new().await;
+    bench.account(ADDRESS).await;
+    let pickup = bench.letter().await;
+    let mut browser = bench.browser();
+    let mut named = Vec::new();
+    for (n, ask) in [
+        format!("{{\"pickup\":\"{pickup}\"}}"),
+        format!("{{\"account\":\"{ADDRESS}\"}}"),
+        format!("{{\"pickup\":\"{pickup}\"}}"),
+    ]
+    .into_iter()
+    .enumerate()
+    {
+        bench.clock.set(NOW + i64::try_from(n).unwrap());
+        let request = browser.ask_code(&ask).await;
+        assert_eq!(browser.prove(&request, CODE).await.status, 200);
+        browser.begin_sign_in(ADDRESS).await;
+        recover(&mut browser, WRONG).await.refused(403, "wrong-code");
+        named.extend([Some(request.clone()), Some(request)]);
+    }
+    let heard = bench.gateway.heard.lock().unwrap();
+    let told: Vec<_> = heard
+        .iter()
+        .filter_map(|errand| match errand {
+            Errand::SignIn { code, .. } => Some(code.map(|code| code.to_string())),
+            Errand::Recover { code, .. } => Some(Some(code.to_string())),
+            _ => None,
+        })
+        .collect();
+    assert_eq!(told, named);
 }
 
 #[tokio::test]

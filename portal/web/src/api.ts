@@ -35,7 +35,7 @@ export type CodeFor = { readonly pickup: string } | { readonly address: string }
 /** What a right code opens for this browser. */
 export interface Proven {
   readonly pickups: string[];
-  /** Where the code was asked for an account; made up where there is none. */
+  /** The account of the mailbox that the code went to, if it has one. */
   readonly account?: string;
 }
 

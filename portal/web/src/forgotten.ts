@@ -1,10 +1,11 @@
-// A forgotten passphrase: code by mail, recovery code, new passphrase, new recovery code.
+// A forgotten passphrase: code by mail, recovery code, new passphrase, new recovery code. A code that was shown for one of the
+// reader's letters does as well as one for the account.
 //
 // Security: the recovery code stays in this browser, like the passphrase; the gateway gets a proof that is derived from it.
 
 import type { Unlocked } from './account.js';
 import { Later, Wrong } from './account-api.js';
-import { SignInFirst, Unreachable } from './api.js';
+import { NotAvailable, SignInFirst, Unreachable } from './api.js';
 import { type CodeEntry, askForCode, enterCode } from './code-entry.js';
 import { Tampered } from './letter.js';
 import { Memory } from './memory.js';
@@ -12,9 +13,9 @@ import { Opaque } from './opaque.js';
 import { browserIsAble, busy, element, fieldError, libraryIsThere, showProblem, showStep, showWorking, tell } from './page.js';
 import { NewPassphrase, knownOf } from './passphrase-view.js';
 import { showRecovery } from './recovery-view.js';
-import { toAccount } from './signed-in.js';
+import { onwards } from './signed-in.js';
 import { say } from './texts.js';
-import { keepUnlocked } from './unlocked.js';
+import { forgetShown, keepShown, keepUnlocked, recallShown } from './unlocked.js';
 import { changeWays, recoverAccount } from './ways-in.js';
 import { parseWritten } from './written.js';
 
@@ -37,9 +38,12 @@ function start(): void {
     event.preventDefault();
     void busy(element('forgotten-button', HTMLButtonElement), ask);
   };
+  element('recover-other', HTMLButtonElement).onclick = () => again('');
   address.value = memory.address() ?? '';
+  const shown = recallShown();
   const request = memory.request();
-  if (request !== undefined && address.value !== '') enterCode(codeEntry(address.value), request);
+  if (shown !== undefined) askForRecovery(shown);
+  else if (request !== undefined && address.value !== '') enterCode(codeEntry(address.value), request);
   else showStep('forgotten');
 }
 
@@ -66,13 +70,26 @@ function codeEntry(typed: string): CodeEntry {
     requested: (request) => memory.keepRequest(request),
     proven: async ({ account }) => {
       memory.forgetTyped();
-      element('recover-form', HTMLFormElement).onsubmit = (event) => {
-        event.preventDefault();
-        void busy(element('recover-button', HTMLButtonElement), () => recover(account ?? ''));
-      };
-      showStep('recover');
+      keepShown(account ?? '');
+      askForRecovery(account ?? '');
     },
   };
+}
+
+function askForRecovery(account: string): void {
+  element('recover-form', HTMLFormElement).onsubmit = (event) => {
+    event.preventDefault();
+    void busy(element('recover-button', HTMLButtonElement), () => recover(account));
+  };
+  showStep('recover');
+}
+
+/** Back to the beginning. */
+function again(reason: string): void {
+  forgetShown();
+  written.value = '';
+  tell('forgotten-over', reason);
+  showStep('forgotten');
 }
 
 async function recover(account: string): Promise<void> {
@@ -85,9 +102,11 @@ async function recover(account: string): Promise<void> {
   try {
     const unlocked = await recoverAccount(account, code);
     written.value = '';
+    forgetShown();
     choose(unlocked);
   } catch (cause) {
     if (cause instanceof Tampered) showProblem('account');
+    else if (cause instanceof NotAvailable) again(say('recover-over'));
     else fieldError(written, said(cause, 'recover-wrong'));
   }
 }
@@ -113,7 +132,7 @@ async function renew(unlocked: Unlocked, field: NewPassphrase): Promise<void> {
     opaque.end();
     keepUnlocked(unlocked.file.content);
     if (code !== undefined) await showRecovery(code, unlocked.account.reader);
-    toAccount();
+    onwards();
   } catch (cause) {
     if (cause instanceof Tampered) {
       showProblem('account');

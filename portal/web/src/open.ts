@@ -3,7 +3,7 @@
 //
 // Security: the typed pickup code is the link's secret. It stays in this browser.
 
-import { NotAvailable, Unreachable, fetchPickup } from './api.js';
+import { NotAvailable, SignInFirst, Unreachable, fetchPickup } from './api.js';
 import type { Bytes } from './bytes.js';
 import { type CodeEntry, askForCode, enterCode } from './code-entry.js';
 import { Tampered, WrongSecret, openLetter } from './letter.js';
@@ -90,9 +90,10 @@ async function fitting(pickups: readonly string[], secret: Bytes): Promise<strin
       await openLetter(pickup, await fetchPickup(pickup), secret);
       return pickup;
     } catch (cause) {
-      // Another one's secret, or a letter that ended meanwhile: the next. A changed letter is told on its own page.
+      // Another one's secret, one that no secret opens, or a letter that ended meanwhile: the next. A changed letter is told
+      // on its own page.
       if (cause instanceof Tampered) changed ??= pickup;
-      else if (!(cause instanceof WrongSecret || cause instanceof NotAvailable)) throw cause;
+      else if (!(cause instanceof WrongSecret || cause instanceof SignInFirst || cause instanceof NotAvailable)) throw cause;
     }
   }
   return changed;

@@ -18,7 +18,7 @@ import { browserIsAble, busy, element, fieldError, hidden, libraryIsThere, setTe
 import { ReplyView } from './reply-view.js';
 import { ownAccount, toSignIn, watch } from './signed-in.js';
 import { say } from './texts.js';
-import { keepReturn } from './unlocked.js';
+import { keepReturn, keepShown } from './unlocked.js';
 import { parseWritten } from './written.js';
 
 /** How often it is looked whether the account has a letter that came by link, in milliseconds, and how many times. */
@@ -68,7 +68,10 @@ class PickupPage {
   constructor(private readonly pickup: string) {
     this.memory = new Memory(pickup);
     const greet = element('greeting-button', HTMLButtonElement);
-    greet.onclick = () => void busy(greet, () => this.guarded(() => askForCode(this.codeEntry())));
+    const bareCode = element('bare-code', HTMLButtonElement);
+    for (const ask of [greet, bareCode]) {
+      ask.onclick = () => void busy(ask, () => this.guarded(() => askForCode(this.codeEntry())));
+    }
     const input = element('secret', HTMLInputElement);
     input.oninput = () => fieldError(input, '');
     element('secret-form', HTMLFormElement).onsubmit = (event) => {
@@ -76,7 +79,7 @@ class PickupPage {
       void busy(element('secret-button', HTMLButtonElement), () => this.typed(input));
     };
     element('bare-secret', HTMLButtonElement).onclick = () => this.askForSecret('secret-missing');
-    for (const id of ['bare-sign-in', 'reply-sign-in-button']) element(id, HTMLButtonElement).onclick = () => this.signIn();
+    for (const id of ['bare-sign-in', 'mailbox-sign-in', 'reply-sign-in-button']) element(id, HTMLButtonElement).onclick = () => this.signIn();
     for (const link of document.querySelectorAll<HTMLElement>('.to-sign-in')) link.onclick = () => keepReturn(this.pickup);
   }
 
@@ -130,9 +133,9 @@ class PickupPage {
     }
     const request = this.memory.request();
     if (released !== undefined) await this.open(released);
+    else if (request !== undefined) enterCode(this.codeEntry(), request);
     // The mail of a letter that is sealed to an account has a link without a secret.
     else if (this.secret === undefined) showStep('bare');
-    else if (request !== undefined) enterCode(this.codeEntry(), request);
     else showStep('greeting');
   }
 
@@ -140,11 +143,22 @@ class PickupPage {
     return {
       of: { pickup: this.pickup },
       requested: (request) => this.memory.keepRequest(request),
-      proven: async () => {
+      proven: async ({ account }) => {
         this.memory.forgetRequest();
-        await this.guarded(async () => this.open(await fetchPickup(this.pickup)));
+        if (account !== undefined) keepShown(account);
+        await this.guarded(() => this.openProven(account));
       },
     };
+  }
+
+  /** After a right code. It opens no letter that is sealed to an account, but leads back into the account. */
+  private async openProven(account: string | undefined): Promise<void> {
+    try {
+      await this.open(await fetchPickup(this.pickup));
+    } catch (cause) {
+      if (!(cause instanceof SignInFirst) || account === undefined) throw cause;
+      showStep('mailbox');
+    }
   }
 
   private async open(released: Pickup): Promise<void> {

@@ -9,8 +9,8 @@ import { Tampered } from './letter.js';
 import { Opaque } from './opaque.js';
 import { announce, browserIsAble, busy, element, fieldError, hidden, libraryIsThere, setText, showProblem, showStep, showWorking, tell } from './page.js';
 import { wireReveal } from './passphrase-view.js';
-import { toAccount } from './signed-in.js';
-import { language, say } from './texts.js';
+import { onwards } from './signed-in.js';
+import { say } from './texts.js';
 import { isUnlocked, keepReturn, keepUnlocked, takeReturn } from './unlocked.js';
 import { signIn } from './ways-in.js';
 
@@ -91,12 +91,6 @@ async function byCode(): Promise<void> {
     proven: submit,
   };
   await telling(() => askForCode(entry));
-}
-
-function onwards(): void {
-  const back = takeReturn();
-  if (back === undefined) toAccount();
-  else location.assign(`/p/${back}?lang=${language()}`);
 }
 
 async function telling(work: () => Promise<void>): Promise<void> {

@@ -4,7 +4,7 @@ import { Account, type AccountAnswer } from './account.js';
 import { fetchAccount, postSignOut } from './account-api.js';
 import { crockford } from './bytes.js';
 import { language } from './texts.js';
-import { forgetEverything, forgetUnlocked, isUnlocked, recallUnlocked, touch } from './unlocked.js';
+import { forgetEverything, forgetUnlocked, isUnlocked, recallUnlocked, takeReturn, touch } from './unlocked.js';
 
 const CHANNEL = 'sealpost';
 const SIGNED_OUT = 'signed-out';
@@ -60,8 +60,15 @@ export function toSignIn(): void {
   location.assign(`/sign-in?lang=${language()}`);
 }
 
-export function toAccount(): void {
+function toAccount(): void {
   location.assign(`/account?lang=${language()}`);
+}
+
+/** To the letter that its reader came from to sign in, or to the account. */
+export function onwards(): void {
+  const back = takeReturn();
+  if (back === undefined) toAccount();
+  else location.assign(`/p/${back}?lang=${language()}`);
 }
 
 let open: BroadcastChannel | undefined;

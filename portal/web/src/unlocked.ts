@@ -11,8 +11,12 @@ import { OwnKey } from './own-key.js';
 const ACCOUNT = 'sealpost.account';
 const RECOVERY = 'sealpost.recovery';
 const RETURN = 'sealpost.return';
+const SHOWN = 'sealpost.shown';
 /** As long as the server's session, in milliseconds. */
 const IDLE = 2 * 3600 * 1000;
+
+/** As long as the server lets a shown code count for recovery, in milliseconds. */
+const SHOWN_COUNTS = 20 * 60 * 1000;
 
 interface Kept {
   readonly account: string;
@@ -86,6 +90,26 @@ export function recallRecovery(account: Bytes): Bytes | undefined {
 
 export function forgetRecovery(): void {
   remove(RECOVERY);
+}
+
+/** The account of a mailbox that a code was shown for: the recovery code is all that it still takes. */
+export function keepShown(account: string): void {
+  write(SHOWN, JSON.stringify({ account, until: Date.now() + SHOWN_COUNTS }));
+}
+
+/** While the code counts. */
+export function recallShown(): string | undefined {
+  try {
+    const kept = JSON.parse(sessionStorage.getItem(SHOWN) ?? 'null') as { account: string; until: number } | null;
+    if (kept !== null && kept.until > Date.now() && idBytes(kept.account) !== undefined) return kept.account;
+  } catch {
+    // Storage is switched off, or holds what an older page wrote.
+  }
+  return undefined;
+}
+
+export function forgetShown(): void {
+  remove(SHOWN);
 }
 
 /** The letter to come back to after signing in. */

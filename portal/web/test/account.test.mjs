@@ -16,7 +16,7 @@ import { openPlain, openSigned } from '../dist/openpgp.js';
 import { OwnKey } from '../dist/own-key.js';
 import { sealReply } from '../dist/reply.js';
 import { ownAccount } from '../dist/signed-in.js';
-import { isUnlocked, keepUnlocked } from '../dist/unlocked.js';
+import { forgetShown, isUnlocked, keepShown, keepUnlocked, recallShown } from '../dist/unlocked.js';
 import { changeWays, codeToShow, recoverAccount, signIn } from '../dist/ways-in.js';
 import { CODE, Portal } from './portal.mjs';
 import { b64, bytes, ctx, organisation, sha256 } from './gateway.mjs';
@@ -302,6 +302,30 @@ test('forgotten: code by mail, recovery code, new passphrase, new recovery code'
   assert.equal((await unlockAccountFile(file, await recoveryPassword(idBytes(account), fresh))).content.address, READER);
   browser(portal, 'third');
   assert.equal((await signIn(READER, 'nie wieder vergessen, diese', opaque)).account.reader, READER);
+});
+
+test('forgotten: the code of a letter that is sealed to the account does as well, for as long as it counts', async () => {
+  const { portal, recovery } = await enrolled();
+  const letter = await portal.deliver(READER);
+  const foreign = await portal.deliver('nobody@patient.example');
+  browser(portal, 'second');
+  assert.equal((await prove((await askCode({ pickup: foreign.pickup.pickup }, 'en')).request, CODE)).account, undefined);
+  const { account } = await prove((await askCode({ pickup: letter.pickup.pickup }, 'en')).request, CODE);
+  await assert.rejects(fetchPickup(letter.pickup.pickup), SignInFirst);
+  keepShown(account);
+  assert.equal(recallShown(), account, 'a reload goes on');
+  assert.equal((await recoverAccount(recallShown(), recovery)).account.reader, READER);
+  const honest = Date.now;
+  for (const [minutes, expected] of [[19, account], [20, undefined]]) {
+    Date.now = () => honest() + minutes * 60_000 - 1000 * (minutes === 19);
+    assert.equal(recallShown(), expected, `${minutes}`);
+  }
+  Date.now = honest;
+  keepShown('what no account is called');
+  assert.equal(recallShown(), undefined);
+  keepShown(account);
+  forgetShown();
+  assert.equal(recallShown(), undefined);
 });
 
 test('a recovery code of a change that got lost on its way is not shown as the one that counts', async () => {

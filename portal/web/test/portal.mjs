@@ -101,10 +101,11 @@ export class Portal {
   #proof(session, { request, code }) {
     if (session.code?.request !== request || code !== CODE) return WRONG;
     const { pickup, address, account } = session.code;
-    if (account !== undefined) session.codeFor = account;
     const pickups = pickup !== undefined ? [pickup] : address === undefined ? [] : this.#pickupsOf(address);
     for (const each of pickups) session.proven.add(each);
-    return answer(200, { pickups, ...(account === undefined ? {} : { account }) });
+    const of = account ?? this.accounts.get(this.letters.get(pickups[0])?.reader)?.id;
+    if (of !== undefined) session.codeFor = of;
+    return answer(200, { pickups, ...(of === undefined ? {} : { account: of }) });
   }
 
   #pickupsOf(reader) {

@@ -12,13 +12,14 @@ use std::time::Instant;
 
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use sealpost_vault::id::PickupId;
 use serde_json::Value;
 
-use super::PASSPHRASE;
+use super::{PASSPHRASE, pickup_in};
 use crate::browser::Browser;
 use crate::http::{self, Response};
 use crate::patience::PATIENCE;
-use crate::world::{Database, READER, World, address_in};
+use crate::world::{Database, READER, SENDER, World, address_in, is_notification};
 
 /// Pairs of questions in the test; the benchmark says with `SEALPOST_BENCH_ROUNDS` how many it wants.
 const ROUNDS: usize = 2;
@@ -30,7 +31,21 @@ const POINT: [u8; 32] = [
     0x6a, 0xa5, 0x82, 0xdd, 0x8d, 0xb6, 0xa6, 0x59, 0x45, 0xe0, 0x8d, 0x2d, 0x76,
 ];
 
-const QUESTIONS: [&str; 5] = ["sign-in, step 1", "sign-in, step 2", "code for account", "code shown, wrong", "recover"];
+const QUESTIONS: [&str; 8] = [
+    "sign-in, step 1",
+    "sign-in, step 2",
+    "code for account",
+    "code shown, wrong",
+    "recover",
+    "code for letter",
+    "letter's code shown, wrong",
+    "recover by letter",
+];
+
+/// The first message of somebody who signs in, for nobody's passphrase.
+pub(super) fn some_request() -> String {
+    URL_SAFE_NO_PAD.encode([POINT, [7; 32], POINT].concat())
+}
 
 /// What an answer has besides its time, with what is random in it blanked.
 fn look(response: &Response) -> (u16, String, usize) {
@@ -62,9 +77,19 @@ impl Stranger {
         (response, begin.elapsed().as_secs_f64() * 1000.0)
     }
 
-    /// All questions about one address.
-    async fn question(&mut self, address: &str) -> [(Response, f64); 5] {
-        let request = URL_SAFE_NO_PAD.encode([POINT, [7; 32], POINT].concat());
+    /// A code is asked for, a wrong one shown, and recovery tried without.
+    async fn question_codes(&mut self, of: &str) -> [(Response, f64); 3] {
+        let code = self.ask("/api/code", "", &format!(r#"{{{of},"language":"en"}}"#)).await;
+        let (session, asked) = (cookie(&code.0), member(&code.0, "request"));
+        let shown = self.ask("/api/proof", &session, &format!(r#"{{"request":"{asked}","code":"00000000"}}"#)).await;
+        let proof = URL_SAFE_NO_PAD.encode([5; 32]);
+        let recover = self.ask("/api/account/recover", &session, &format!(r#"{{"proof":"{proof}"}}"#)).await;
+        [code, shown, recover]
+    }
+
+    /// All questions about one address, and about what may be a letter to it.
+    async fn question(&mut self, address: &str, pickup: &str) -> [(Response, f64); 8] {
+        let request = some_request();
         let first =
             self.ask("/api/account/sign-in", "", &format!(r#"{{"address":"{address}","request":"{request}"}}"#)).await;
         let step = member(&first.0, "signIn");
@@ -76,12 +101,9 @@ impl Stranger {
                 &format!(r#"{{"finalization":"{garbage}"}}"#),
             )
             .await;
-        let code = self.ask("/api/code", "", &format!(r#"{{"account":"{address}","language":"en"}}"#)).await;
-        let (session, asked) = (cookie(&code.0), member(&code.0, "request"));
-        let shown = self.ask("/api/proof", &session, &format!(r#"{{"request":"{asked}","code":"00000000"}}"#)).await;
-        let proof = URL_SAFE_NO_PAD.encode([5; 32]);
-        let recover = self.ask("/api/account/recover", &session, &format!(r#"{{"proof":"{proof}"}}"#)).await;
-        [first, second, code, shown, recover]
+        let [code, shown, recover] = self.question_codes(&format!(r#""account":"{address}""#)).await;
+        let [letter, letter_shown, by_letter] = self.question_codes(&format!(r#""pickup":"{pickup}""#)).await;
+        [first, second, code, shown, recover, letter, letter_shown, by_letter]
     }
 }
 
@@ -130,21 +152,30 @@ async fn answers_look_the_same_with_and_without_an_account() {
     phone.read(&world, &address_in(&letter)).await;
     phone.enrol(PASSPHRASE).await;
     drop(phone);
+    // Sealed to the account; of a reader without one; none at all.
+    let sealed = pickup_in(&world.write("a", "b").await);
+    let message = format!("From: {SENDER}\r\nTo: {STRANGER}\r\nSubject: [secure] a\r\n\r\nb\r\n");
+    world.submit(SENDER, &[STRANGER], message.as_bytes()).await;
+    let plain = pickup_in(&world.outside(STRANGER, is_notification).await);
+    let unknown = PickupId::random().unwrap().to_string();
 
     let gateway = world.sealpost.state().join("gateway/gateway.db");
     let options = sqlx::sqlite::SqliteConnectOptions::new().filename(&gateway).busy_timeout(PATIENCE);
     let mut store = sqlx::ConnectOptions::connect(&options).await.unwrap();
     let mut stranger = Stranger { port: world.sealpost.setup().portal, client: 0 };
-    let mut times = [const { (Vec::new(), Vec::new()) }; 5];
+    let mut times = [const { (Vec::new(), Vec::new()) }; 8];
     for round in 0..rounds {
-        sqlx::raw_sql("delete from tries; delete from account_codes;").execute(&mut store).await.unwrap();
+        sqlx::raw_sql("delete from tries; delete from account_codes; delete from codes;")
+            .execute(&mut store)
+            .await
+            .unwrap();
         // Who is asked first goes back and forth as well.
         let (with, without) = if round % 2 == 0 {
-            let with = stranger.question(READER).await;
-            (with, stranger.question(STRANGER).await)
+            let with = stranger.question(READER, &sealed).await;
+            (with, stranger.question(STRANGER, &plain).await)
         } else {
-            let without = stranger.question(STRANGER).await;
-            (stranger.question(READER).await, without)
+            let without = stranger.question(STRANGER, &unknown).await;
+            (stranger.question(READER, &sealed).await, without)
         };
         for (n, ((with, took), (without, also_took))) in with.iter().zip(&without).enumerate() {
             assert_eq!(look(with), look(without), "{}", QUESTIONS[n]);

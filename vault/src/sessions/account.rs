@@ -312,7 +312,8 @@ pub async fn sign_out(db: &Db, session: SessionHash) -> Result<Option<AccountId>
     account.map(|(account,)| account.parse().map_err(StoreError::from)).transpose()
 }
 
-/// The code that the session showed for an account, while it counts: the errand that minted it, and the account.
+/// The newest code that the session showed for an account or one of its letters, while it counts: the errand that minted it,
+/// and the account.
 pub async fn account_proof(
     db: &Db,
     session: SessionHash,
@@ -331,13 +332,13 @@ pub async fn account_proof(
     row.map(|(errand, account)| Ok((errand.parse()?, account.parse()?))).transpose()
 }
 
-/// A code that the session showed lately, for its account or any of its letters: its reader's tries at the passphrase aren't
-/// a stranger's. The same work whether there is one.
+/// The newest code that the session showed lately, for its account or any of its letters: its reader's tries at the passphrase
+/// aren't a stranger's. The same work whether there is one.
 pub async fn shown_code(db: &Db, session: SessionHash, now: Time) -> Result<Option<ErrandId>, StoreError> {
     let row: Option<(String,)> = sqlx::query_as(
         "select c.errand_id from code_requests c join sessions s on s.session_hash = c.session_hash
          where c.session_hash = $1 and c.state = 'used' and c.created_at > $2 and s.expires_at > $3 and s.seen_at > $4
-         order by case when c.scope = 'account' then 0 else 1 end, c.created_at desc, c.errand_id limit 1",
+         order by c.created_at desc, c.errand_id limit 1",
     )
     .bind(session.hex())
     .bind(now.saturating_sub(SHOWN))

@@ -3,8 +3,12 @@
 //! A code's hash is bound to the session's id under which it was asked for, which therefore stays with the request
 //! (`asked_by`) when the session gets another.
 //!
+//! A code went to one mailbox, whatever it was asked for: a right one for a letter leads to its reader's account too, so that
+//! who uses up an address's codes doesn't keep its owner from recovering.
+//!
 //! Security: tries are counted before they are judged, in one statement, so that parallel tries can't outrun the limit.
 
+use sqlx::{Any, Transaction};
 use subtle::ConstantTimeEq;
 
 use super::{IDLE, SessionHash, SessionId, renew};
@@ -45,7 +49,7 @@ pub struct Proven {
     pub session: SessionId,
     /// What the code opened.
     pub pickups: Vec<PickupId>,
-    /// The account that the code was asked for.
+    /// The account of the mailbox that the code went to.
     pub account: Option<AccountId>,
 }
 
@@ -136,6 +140,21 @@ struct Opened {
     account: Option<AccountId>,
 }
 
+/// The account of the reader whose letters these are.
+async fn account_of(
+    transaction: &mut Transaction<'static, Any>,
+    pickups: &[PickupId],
+) -> Result<Option<AccountId>, StoreError> {
+    let Some(pickup) = pickups.first() else { return Ok(None) };
+    let row: Option<(String,)> = sqlx::query_as(
+        "select a.account_id from pickups p join accounts a on a.reader = p.reader where p.pickup_id = $1",
+    )
+    .bind(pickup.to_string())
+    .fetch_optional(&mut **transaction)
+    .await?;
+    row.map(|(account,)| account.parse().map_err(StoreError::from)).transpose()
+}
+
 async fn prove(
     db: &Db,
     session: SessionHash,
@@ -164,6 +183,10 @@ async fn prove(
         .execute(&mut *transaction)
         .await?;
     }
+    let account = match account {
+        Some(account) => Some(account),
+        None => account_of(&mut transaction, &pickups).await?,
+    };
     if let Some(account) = account {
         sqlx::query(
             "insert into account_proofs (session_hash, errand_id, account_id, proven_at) values ($1, $2, $3, $4)

@@ -1,4 +1,5 @@
-//! `POST /api/account/recover`: the recovery code's proof, by a session that showed a code mailed for the account.
+//! `POST /api/account/recover`: the recovery code's proof, by a session that showed a code mailed for the account
+//! or one of its letters.
 //!
 //! Security: which account, the vault knows from the code; the browser can't name another. A session without such a code gets
 //! the answer for what isn't there, so that the page asks for one.

@@ -162,11 +162,12 @@ mod tests {
                 "This reply address is not for you",
             ],
         ),
+        // Routing loop detected
+        ("5.4.6", &["Routing loop: this message has passed here before", "Too many hops"]),
         // One each
         ("4.3.0", &["Local error, try again later"]),
         ("4.3.1", &["Insufficient system storage, try again later"]),
         ("4.5.3", &["Too many recipients"]),
-        ("5.4.6", &["Too many hops"]),
     ];
 
     #[test]

@@ -5,6 +5,9 @@
 //!
 //! Standards: RFC 9580 (version 4 keys, EdDSALegacy).
 
+use std::sync::{Mutex, PoisonError};
+use std::time::{Duration, Instant};
+
 use sealpost_vault::Time;
 use sequoia_openpgp::cert::Cert;
 use sequoia_openpgp::crypto::KeyPair;
@@ -13,9 +16,13 @@ use zeroize::Zeroizing;
 use super::KeyringError;
 use super::certificate::{self, Kind};
 
+/// How long the subkey that was found to sign is taken without another look.
+const LOOK_AGAIN: Duration = Duration::from_secs(60);
+
 pub(crate) struct MailKey {
     secret: Cert,
     public: Cert,
+    signer: Mutex<Option<(Instant, KeyPair)>>,
 }
 
 impl MailKey {
@@ -31,7 +38,7 @@ impl MailKey {
     fn from_certificate(secret: Cert) -> Option<Self> {
         let public = secret.clone().strip_secret_key_material();
         let fits = secret.primary_key().key().version() == 4;
-        let mail = Self { secret, public };
+        let mail = Self { secret, public, signer: Mutex::default() };
         mail.signer()?;
         fits.then_some(mail)
     }
@@ -63,6 +70,14 @@ impl MailKey {
 
     /// The subkey that signs mail.
     pub(crate) fn signer(&self) -> Option<KeyPair> {
-        certificate::signer(&self.secret)
+        let mut known = self.signer.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some((found, signer)) = &*known
+            && found.elapsed() < LOOK_AGAIN
+        {
+            return Some(signer.clone());
+        }
+        let signer = certificate::signer(&self.secret)?;
+        *known = Some((Instant::now(), signer.clone()));
+        Some(signer)
     }
 }

@@ -120,10 +120,8 @@ fn measure(arguments: &Arguments) -> Result<(), BenchError> {
     }
     println!("\n{table}");
     if arguments.memory {
-        let small = sealpost.memory()?;
-        println!("memory after the rows above: {small}");
         drop(sealpost);
-        memory::measure(&scratch, &arguments.executable, &sink)?;
+        memory::measure(&scratch, &arguments.executable, &sink, arguments.only.as_deref())?;
     }
     Ok(())
 }

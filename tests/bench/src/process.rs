@@ -1,10 +1,14 @@
 //! A started program, everything that it starts, and what they use: processor time and memory, from /proc.
 
 use std::collections::HashMap;
+use std::fmt;
 use std::fs::{self, File};
 use std::net::TcpStream;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
 use crate::BenchError;
@@ -32,17 +36,27 @@ impl Process {
         below(self.child.id(), &all).iter().filter_map(|pid| all.get(pid)).map(|stat| stat.ticks).sum::<f64>() / TICKS
     }
 
-    /// Resident memory of this process and all below it: now, and the sum of what each had at most.
-    pub fn memory(&self) -> (u64, u64) {
-        let all = stats();
-        let field = |pid: &u32, name: &str| {
-            let status = fs::read_to_string(format!("/proc/{pid}/status")).unwrap_or_default();
-            let line = status.lines().find_map(|line| line.strip_prefix(name)).unwrap_or_default().to_owned();
-            line.split_whitespace().nth(1).and_then(|kib| kib.parse::<u64>().ok()).unwrap_or(0)
+    /// Resident memory of this process and all below it, in KiB.
+    pub fn memory(&self) -> Memory {
+        memory(self.child.id())
+    }
+
+    /// Looks at the memory again and again, until it is asked what it saw.
+    pub fn watch(&self) -> Watch {
+        let (root, enough) = (self.child.id(), Arc::new(AtomicBool::new(false)));
+        let looking = {
+            let enough = Arc::clone(&enough);
+            move || {
+                let mut most = Memory::default();
+                while !enough.load(Ordering::SeqCst) {
+                    let now = memory(root);
+                    most = Memory { added: most.added.max(now.added), shared: most.shared.max(now.shared) };
+                    std::thread::sleep(Duration::from_millis(20));
+                }
+                most
+            }
         };
-        let pids = below(self.child.id(), &all);
-        let sum = |name: &str| pids.iter().map(|pid| field(pid, name)).sum();
-        (sum("VmRSS"), sum("VmHWM"))
+        Watch { enough, looking: std::thread::spawn(looking) }
     }
 
     /// Waits until nothing of it uses the processor any more.
@@ -114,6 +128,49 @@ fn stats() -> HashMap<u32, Stat> {
         Some((pid, Stat { parent, ticks }))
     })
     .collect()
+}
+
+/// What several processes have resident, in KiB.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Memory {
+    /// The sum of what each has.
+    pub added: u64,
+    /// The same, pages that they share (the program itself, most of all) counted once.
+    pub shared: u64,
+}
+
+/// Looks at memory.
+pub struct Watch {
+    enough: Arc<AtomicBool>,
+    looking: JoinHandle<Memory>,
+}
+
+impl Watch {
+    /// The most that was seen.
+    pub fn most(self) -> Memory {
+        self.enough.store(true, Ordering::SeqCst);
+        self.looking.join().unwrap_or_default()
+    }
+}
+
+impl fmt::Display for Memory {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} MiB, shared pages once {} MiB", self.added / 1024, self.shared / 1024)
+    }
+}
+
+fn memory(root: u32) -> Memory {
+    let mut all = Memory::default();
+    for pid in below(root, &stats()) {
+        let rollup = fs::read_to_string(format!("/proc/{pid}/smaps_rollup")).unwrap_or_default();
+        let field = |name: &str| {
+            let line = rollup.lines().find_map(|line| line.strip_prefix(name)).unwrap_or_default();
+            line.split_whitespace().next().and_then(|kib| kib.parse::<u64>().ok()).unwrap_or(0)
+        };
+        all.added += field("Rss:");
+        all.shared += field("Pss:");
+    }
+    all
 }
 
 fn below(root: u32, all: &HashMap<u32, Stat>) -> Vec<u32> {

@@ -1,6 +1,5 @@
 //! Sealpost as an administrator runs it: both doors, SQLite, a policy that sends each domain of the benchmark its own way.
 
-use std::fmt;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
@@ -31,18 +30,6 @@ then = "refuse"
 pub struct Sealpost {
     process: Process,
     port: u16,
-}
-
-/// Resident memory of all its processes, in KiB.
-pub struct Memory {
-    pub now: u64,
-    pub most: u64,
-}
-
-impl fmt::Display for Memory {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{} MiB resident, {} MiB at most", self.now / 1024, self.most / 1024)
-    }
 }
 
 impl Sealpost {
@@ -79,11 +66,6 @@ impl Sealpost {
         process.answers(port, "Sealpost", log.clone())?;
         process.answers(portal, "Sealpost", log)?;
         Ok(Self { process, port })
-    }
-
-    pub fn memory(&self) -> Result<Memory, BenchError> {
-        let (now, most) = self.process.memory();
-        Ok(Memory { now, most })
     }
 }
 

@@ -1,4 +1,5 @@
--- Records that wait for the chain, without an index beside their position: the database gives it, in the order of writing.
+-- Records that wait for the chain, without an index beside their position: the database gives it, in the order of writing
+-- as far as concurrent transactions have one.
 create table audit_waiting (
     position integer primary key,
     recorded_at integer not null,

@@ -79,8 +79,9 @@ impl Candidates {
     /// The one in use at `now`.
     pub fn usable(&self, shelf: &Shelf, now: Time) -> Result<Option<UsableCert>, StoreError> {
         let known = self.parsed(shelf)?;
-        let usable =
-            known.iter().filter_map(|known| check::examine(&known.cert, &self.address, known.admission, now).usable);
+        let usable = known.iter().filter_map(|known| {
+            check::examine(&known.cert, &self.address, known.admission, now, shelf.trials()).usable
+        });
         Ok(usable.max_by_key(|usable| rank(usable.cert())))
     }
 
@@ -137,7 +138,9 @@ pub async fn explain(store: &Db, address: &EmailAddress, now: Time) -> Result<Ex
     let mut examined: Vec<_> = candidates
         .parsed(&Shelf::default())?
         .into_iter()
-        .map(|known| (rank(&known.cert), check::examine(&known.cert, &address, known.admission, now)))
+        .map(|known| {
+            (rank(&known.cert), check::examine(&known.cert, &address, known.admission, now, &check::Trials::default()))
+        })
         .collect();
     examined.sort_by(|(left, one), (right, other)| (other.usable.is_some(), right).cmp(&(one.usable.is_some(), left)));
     let certificates =

@@ -17,7 +17,7 @@ use sealpost_vault::clock::Time;
 use sealpost_vault::db::{Rows, StoreError};
 use sealpost_vault::derive::sha256;
 use sealpost_vault::id::{AccountId, ContentId, ConversationId, LetterId, PickupId, QueueId, Token};
-use sealpost_vault::letters::{self, NewContent, NewLetter, NewPickup, NewWay};
+use sealpost_vault::letters::{self, Attempt, NewContent, NewLetter, NewPickup, NewWay};
 use sealpost_vault::{EmailAddress, Identity};
 
 use crate::audit::{self, Event};
@@ -116,7 +116,12 @@ struct Sealed {
 
 impl Gateway {
     /// Seals for every recipient that is to be held; stores the letters in the vault.
-    pub(crate) async fn hold(&self, parsed: &ParsedMessage, decisions: &[Decision]) -> Result<Held, StoreError> {
+    pub(crate) async fn hold(
+        &self,
+        parsed: &ParsedMessage,
+        decisions: &[Decision],
+        attempt: Attempt,
+    ) -> Result<Held, StoreError> {
         let Some(sender) = parsed.received.envelope.reverse_path.address().cloned() else { return Ok(Held::default()) };
         let readers = self.readers(parsed, &sender, decisions).await?;
         if readers.is_empty() {
@@ -126,7 +131,7 @@ impl Gateway {
         let circles = circles(readers, &shown(parsed, &real))?;
         let now = self.clock.now();
         let expires_at = now.saturating_add(i64::try_from(self.settings.letter_lifetime.as_secs()).unwrap_or(i64::MAX));
-        let (circles, sealed) = self.seal(parsed, real, circles, expires_at).await?;
+        let (circles, sealed) = self.seal(parsed, real, circles, expires_at, attempt).await?;
         letters::store(&self.stores.vault, &self.stores.vault_blobs, sealed.content).await?;
 
         let sender_name = name_of(&sender, &parsed.facts.from);
@@ -231,6 +236,7 @@ impl Gateway {
         real: HashMap<String, EmailAddress>,
         circles: Vec<Circle>,
         expires_at: Time,
+        attempt: Attempt,
     ) -> Result<(Vec<Circle>, Sealed), StoreError> {
         let keyring = Arc::clone(&self.keyring);
         let facts = parsed.facts.clone();
@@ -295,6 +301,7 @@ impl Gateway {
                 letters: new_letters,
                 created_at,
                 expires_at,
+                attempt,
             };
             Ok::<_, StoreError>((circles, Sealed { content, openings, slip_hashes }))
         })

@@ -25,8 +25,9 @@ use sealpost_vault::EmailAddress;
 use sealpost_vault::bell::Ringer;
 use sealpost_vault::blobs::BlobStore;
 use sealpost_vault::clock::Clock;
-use sealpost_vault::db::{Db, Engine, Rows, StoreError, Write, Written};
+use sealpost_vault::db::{Db, Rows, StoreError, Write, Written};
 use sealpost_vault::id::{PickupId, QueueId, Token};
+use sealpost_vault::letters::Attempt;
 
 use crate::addresses::{Own, ReplyDomain};
 use crate::audit::{self, Event};
@@ -377,7 +378,9 @@ impl Gateway {
         let resolved = self.resolve(received.queue_id, decisions).await?;
         let relayed = self.relay(&parsed, &resolved.decisions).await?;
         let encrypted = self.encrypt(&parsed, &resolved.keyed).await?;
-        let held = self.hold(&parsed, &resolved.decisions).await?;
+        // Whose claim was lost may come here late, when another worker's letters are on their way to be read.
+        let attempt = if claimed.attempts <= 1 { Attempt::First } else { Attempt::Again };
+        let held = self.hold(&parsed, &resolved.decisions, attempt).await?;
         let returned = self.take_back(&parsed, &resolved.decisions).await?;
         let unsent = self.unsent(&parsed, &resolved.keyless)?;
         let mails: Vec<Mail> = relayed.into_iter().chain(encrypted).chain(held.notifications).chain(unsent).collect();
@@ -409,10 +412,10 @@ impl Gateway {
         Ok(())
     }
 
-    /// Bodies whose rows could not be written, before the `250`, must not keep the room that was too little. Where a lost
-    /// connection leaves it open whether they were, the bodies stay, and are swept if they weren't.
+    /// Bodies whose rows could not be written, before the `250`, must not keep the room that was too little. Where nobody can
+    /// tell whether they were, the bodies stay, and are swept if they weren't.
     async fn not_queued(&self, blobs: &[String], cause: &StoreError) {
-        if self.stores.own.engine() == Engine::Sqlite || matches!(cause, StoreError::Unreachable) {
+        if !matches!(cause, StoreError::Uncertain) {
             self.queue.forget_unqueued(blobs).await;
         }
     }

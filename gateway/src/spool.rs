@@ -200,7 +200,7 @@ impl Spool {
         );
         record_accepted(&mut rows, queue_id, &judged.received.envelope, &judged.decisions, now)?;
         if let Err(error) = self.store.write_rows(rows).await {
-            self.take_out(queue_id, &placed.blob_key).await;
+            self.take_out(queue_id, &placed.blob_key, &error).await;
             return Err(error);
         }
         if let Some(room) = hand {
@@ -223,10 +223,10 @@ impl Spool {
         sealed.map_err(|_| StoreError::Corrupt("a message that can't be encrypted"))
     }
 
-    /// What could not be committed must not take the room that was too little. On PostgreSQL a lost connection leaves it
-    /// open whether the row is there: then the blob stays, and is swept if it isn't.
-    async fn take_out(&self, queue_id: QueueId, blob_key: &str) {
-        if blob_key.is_empty() || self.store.engine() != Engine::Sqlite {
+    /// What could not be committed must not take the room that was too little. Where nobody can tell whether the row is
+    /// there, the blob stays, and is swept if it isn't.
+    async fn take_out(&self, queue_id: QueueId, blob_key: &str, cause: &StoreError) {
+        if blob_key.is_empty() || matches!(cause, StoreError::Uncertain) {
             return;
         }
         if let Err(error) = self.blobs.delete(blob_key).await {

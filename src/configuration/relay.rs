@@ -108,6 +108,7 @@ impl Relay {
                 mails: self.mails_per_connection,
                 idle: seconds(self.idle),
                 down: seconds(self.down),
+                ..Limits::default()
             },
             warn_after: (self.warn_after > 0).then(|| seconds(u64::from(self.warn_after) * 3_600)),
         }

@@ -132,6 +132,19 @@ const SQLITE_PRAGMAS: &str = "pragma journal_mode = wal; pragma synchronous = fu
      pragma busy_timeout = 10000; pragma trusted_schema = off; pragma secure_delete = on; \
      pragma temp_store = memory; pragma journal_size_limit = 67108864;";
 
+/// A commit is on the disk whatever the database's default, and nobody holds a lock, or waits for one, as long as a peer's
+/// patience lasts.
+const POSTGRES_SETTINGS: &str = "set synchronous_commit = on; set lock_timeout = '20s'; \
+     set idle_in_transaction_session_timeout = '60s'";
+
+/// A connection that doesn't answer within this time won't: what hangs on it must not hang for ever.
+const HUNG: Duration = Duration::from_secs(60);
+
+/// `work`, if it ends in time.
+async fn within_reason<T>(work: impl Future<Output = Result<T, StoreError>>) -> Result<T, StoreError> {
+    tokio::time::timeout(HUNG, work).await.unwrap_or(Err(StoreError::Unreachable))
+}
+
 impl Db {
     /// Connects; `url` is `sqlite:<file>` or `postgres://..`. A missing SQLite file is made.
     pub async fn connect(url: &str, schema: Schema) -> Result<Self, StoreError> {
@@ -148,18 +161,20 @@ impl Db {
         };
         let options = AnyConnectOptions::from_str(&url)?;
         let pool = |connections: u32| {
-            AnyPoolOptions::new().max_connections(connections).acquire_timeout(Duration::from_secs(20)).after_connect(
-                move |connection, _| {
-                    Box::pin(async move {
-                        let setting = match engine {
-                            Engine::Sqlite => SQLITE_PRAGMAS,
-                            Engine::Postgres => schema.search_path(),
-                        };
-                        connection.execute(setting).await?;
-                        Ok(())
-                    })
-                },
-            )
+            let options = AnyPoolOptions::new().max_connections(connections).acquire_timeout(Duration::from_secs(20));
+            // A file needs no look at whether it is still there; each would go to another thread and back.
+            options.test_before_acquire(engine == Engine::Postgres).after_connect(move |connection, _| {
+                Box::pin(async move {
+                    match engine {
+                        Engine::Sqlite => connection.execute(SQLITE_PRAGMAS).await?,
+                        Engine::Postgres => {
+                            connection.execute(POSTGRES_SETTINGS).await?;
+                            connection.execute(schema.search_path()).await?
+                        }
+                    };
+                    Ok(())
+                })
+            })
         };
         let writer = match engine {
             Engine::Sqlite => pool(1).connect_with(options.clone()).await?,
@@ -220,6 +235,33 @@ impl Db {
             },
             Engine::Postgres => self.writer.begin().await?,
         })
+    }
+
+    /// Commits, or says whether that is known to have failed.
+    async fn commit(&self, transaction: Transaction<'static, Any>) -> Result<(), StoreError> {
+        match tokio::time::timeout(HUNG, transaction.commit()).await {
+            Ok(Ok(())) => Ok(()),
+            Ok(Err(error)) if self.is_undone(&error) => Err(error.into()),
+            Ok(Err(error)) => {
+                tracing::error!(%error, "nobody can tell whether a commit was done");
+                Err(StoreError::Uncertain)
+            }
+            Err(_) => {
+                tracing::error!("a commit doesn't come to an end");
+                Err(StoreError::Uncertain)
+            }
+        }
+    }
+
+    /// Whether a commit that ended so was not done.
+    fn is_undone(&self, error: &sqlx::Error) -> bool {
+        let code = error.as_database_error().and_then(|error| error.code());
+        match self.engine {
+            // Anything but SQLITE_IOERR, whose low octet is 10: a frame that couldn't be synced may be there after a crash.
+            Engine::Sqlite => code.and_then(|code| code.parse::<u32>().ok()).is_some_and(|code| code & 0xff != 10),
+            // Constraints that are checked at the end; serialization and deadlock.
+            Engine::Postgres => code.is_some_and(|code| code.starts_with("23") || code.starts_with("40")),
+        }
     }
 
     /// Whether the store answers and takes a write: for readiness. Who asks doesn't wait as long as one who has work to do.

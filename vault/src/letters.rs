@@ -8,7 +8,7 @@
 use sqlx::{Any, Transaction};
 
 use crate::address::Identity;
-use crate::blobs::BlobStore;
+use crate::blobs::{BlobStore, IN_ROW};
 use crate::clock::Time;
 use crate::db::{Db, Kind, Rows, Statement, StoreError};
 use crate::id::{AccountId, ContentId, ConversationId, LetterId, PickupId};
@@ -56,6 +56,16 @@ pub struct NewContent {
     pub letters: Vec<NewLetter>,
     pub created_at: Time,
     pub expires_at: Time,
+    pub attempt: Attempt,
+}
+
+/// Whether somebody may have stored the same content before.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Attempt {
+    /// Nobody has. If somebody has all the same, this one comes late, and changes nothing.
+    First,
+    /// What an earlier attempt left is replaced.
+    Again,
 }
 
 /// A slip over a content's parts, and who may read it.
@@ -110,16 +120,28 @@ pub async fn certificate(db: &Db, fingerprint: &str) -> Result<Option<Vec<u8>>, 
 }
 
 /// Stores a sealed message with its letters and pickups (writer: gateway).
-/// What an earlier attempt at the same content left is replaced.
+/// What an earlier attempt at the same content left is replaced, as far as [`NewContent::attempt`] says.
 pub async fn store(db: &Db, blobs: &BlobStore, content: NewContent) -> Result<(), StoreError> {
     let content_id = content.content_id.to_string();
+    // Blobs have no transaction: one that comes late must not get as far as putting its own in another's place.
+    if content.attempt == Attempt::First && content.parts.iter().any(|part| part.len() > IN_ROW) {
+        let (stored,): (i64,) = sqlx::query_as("select count(*) from contents where content_id = $1")
+            .bind(&content_id)
+            .fetch_one(db.reader())
+            .await?;
+        if stored > 0 {
+            return Err(StoreError::RowCount { found: 1, wanted: 0 });
+        }
+    }
     let mut placed = Vec::with_capacity(content.parts.len());
     for (n, packet) in content.parts.into_iter().enumerate() {
         placed.push(blobs.place(format!("content/{content_id}/{n}"), packet).await?);
     }
     let mut rows = Rows::new();
-    rows.push(&EARLIER_LETTERS, [content_id.as_str().into()]);
-    rows.push(&EARLIER_CONTENT, [content_id.as_str().into()]);
+    if content.attempt == Attempt::Again {
+        rows.push(&EARLIER_LETTERS, [content_id.as_str().into()]);
+        rows.push(&EARLIER_CONTENT, [content_id.as_str().into()]);
+    }
     rows.push(&CONTENTS, [content_id.as_str().into(), content.created_at.into()]);
     for (n, part) in placed.into_iter().enumerate() {
         let n = i64::try_from(n).unwrap_or(i64::MAX);

@@ -3,7 +3,7 @@
 
 use sealpost_vault::db::{Db, Schema};
 use sealpost_vault::id::{ContentId, ConversationId, ErrandId, LetterId, PickupId, ReplyId};
-use sealpost_vault::letters::{self, NewContent, NewLetter, NewPickup, NewWay};
+use sealpost_vault::letters::{self, Attempt, NewContent, NewLetter, NewPickup, NewWay};
 use sealpost_vault::{BlobStore, EmailAddress, access, errands, uploads};
 
 struct Vault {
@@ -47,6 +47,7 @@ fn content(content_id: ContentId, readers: &[(LetterId, PickupId)]) -> NewConten
             .collect(),
         created_at: 1_000,
         expires_at: 2_000,
+        attempt: Attempt::First,
     }
 }
 
@@ -146,10 +147,29 @@ async fn a_second_attempt_replaces_the_first() {
     let content_id = ContentId::random().unwrap();
     let [first, second] = [(); 2].map(|()| (LetterId::random().unwrap(), PickupId::random().unwrap()));
     letters::store(&vault.db, &vault.blobs, content(content_id, &[first])).await.unwrap();
-    letters::store(&vault.db, &vault.blobs, content(content_id, &[second])).await.unwrap();
+    let again = NewContent { attempt: Attempt::Again, ..content(content_id, &[second]) };
+    letters::store(&vault.db, &vault.blobs, again).await.unwrap();
     assert!(access::letter(&vault.db, first.1, 1_500).await.unwrap().is_none());
     assert!(access::letter(&vault.db, second.1, 1_500).await.unwrap().is_some());
     assert_eq!(letters::older_than(&vault.db, 1_001).await.unwrap(), vec![second.0]);
+}
+
+/// Its claim was lost long ago, and another attempt's letters are on their way to be read.
+#[tokio::test]
+async fn a_first_attempt_that_comes_late_changes_nothing() {
+    let vault = vault().await;
+    letters::publish_certificate(&vault.db, "AB", b"certificate", 1).await.unwrap();
+    let content_id = ContentId::random().unwrap();
+    let [late, second] = [(); 2].map(|()| (LetterId::random().unwrap(), PickupId::random().unwrap()));
+    let again = NewContent { attempt: Attempt::Again, ..content(content_id, &[second]) };
+    letters::store(&vault.db, &vault.blobs, again).await.unwrap();
+    let mut first = content(content_id, &[late]);
+    first.parts.iter_mut().for_each(|part| part.fill(b'!'));
+    assert!(letters::store(&vault.db, &vault.blobs, first).await.is_err());
+    assert!(access::letter(&vault.db, late.1, 1_500).await.unwrap().is_none());
+    assert!(access::letter(&vault.db, second.1, 1_500).await.unwrap().is_some());
+    let large = letters::part(&vault.db, &vault.blobs, second.1, 1, 1_500).await.unwrap().unwrap();
+    assert!(large.len() == 220_000 && !large.contains(&b'!'), "its own parts, not the late one's");
 }
 
 #[tokio::test]

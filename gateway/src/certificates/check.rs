@@ -8,7 +8,8 @@
 //! Standards: RFC 9580 5.2 (signatures), 5.2.3.29 (key flags), 5.2.3.31 (reasons for revocation), 5.2.3.32 (features),
 //! 10.1 (which signatures bind what).
 
-use std::sync::Arc;
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use sealpost_vault::{Identity, Time};
@@ -55,7 +56,7 @@ impl UsableCert {
     /// For tests of what is done with one: the check, without a store.
     #[cfg(test)]
     pub(crate) fn judged(cert: &Cert, address: &sealpost_vault::EmailAddress, now: Time) -> Option<Self> {
-        examine(&Arc::new(cert.clone()), &address.identity(), Admission::Admitted, now).usable
+        examine(&Arc::new(cert.clone()), &address.identity(), Admission::Admitted, now, &Trials::default()).usable
     }
 
     pub fn cert(&self) -> &Cert {
@@ -142,9 +143,15 @@ impl Examination {
 }
 
 /// Examines a certificate for an address at a moment.
-pub(super) fn examine(cert: &Arc<Cert>, address: &Identity, admission: Admission, now: Time) -> Examination {
+pub(super) fn examine(
+    cert: &Arc<Cert>,
+    address: &Identity,
+    admission: Admission,
+    now: Time,
+    trials: &Trials,
+) -> Examination {
     let moment = Moment::of(cert, now);
-    let keys = moment.encryption_keys(cert);
+    let keys = moment.encryption_keys(cert, trials);
     let checks = vec![
         Check { requirement: Requirement::SelfSigned, result: moment.self_signed(cert) },
         Check { requirement: Requirement::Alive, result: moment.alive(cert) },
@@ -316,11 +323,11 @@ impl Moment {
     }
 
     /// Newest first.
-    fn encryption_keys(&self, cert: &Cert) -> Result<Vec<Fingerprint>, Fault> {
+    fn encryption_keys(&self, cert: &Cert, trials: &Trials) -> Result<Vec<Fingerprint>, Fault> {
         let mut good = Vec::new();
         let mut bad = Vec::new();
         for key in cert.keys() {
-            match self.encryption_key(&key) {
+            match self.encryption_key(&key, trials) {
                 None => {}
                 Some(Ok(())) => good.push((seconds(key.key().creation_time()), key.key().fingerprint())),
                 Some(Err(fault)) => bad.push(KeyFault { key: key.key().fingerprint().to_hex(), fault }),
@@ -335,7 +342,11 @@ impl Moment {
     }
 
     /// `None`: not a key for encrypting mail.
-    fn encryption_key(&self, key: &ErasedKeyAmalgamation<'_, PublicParts>) -> Option<Result<(), Fault>> {
+    fn encryption_key(
+        &self,
+        key: &ErasedKeyAmalgamation<'_, PublicParts>,
+        trials: &Trials,
+    ) -> Option<Result<(), Fault>> {
         let valid = match key.clone().with_policy(&self.policy, self.at) {
             Ok(valid) => valid,
             Err(_) => {
@@ -370,7 +381,7 @@ impl Moment {
             _ if valid.binding_signature().key_alive(key.key(), self.at).is_err() => {
                 Some(Err(Fault::NotYet(seconds(key.key().creation_time()))))
             }
-            _ if !is_encrypted_to(key.key()) => Some(Err(Fault::Unfit)),
+            _ if !trials.is_encrypted_to(key.key()) => Some(Err(Fault::Unfit)),
             _ => Some(Ok(())),
         }
     }
@@ -387,10 +398,33 @@ impl Moment {
     }
 }
 
-/// Whether the key does what it says, tried with a session key of zeros. Its owner's signature holds for numbers that no
-/// key has too (a point that isn't on the curve, or of low order), and one such key would keep a message for all.
-fn is_encrypted_to(key: &Key<PublicParts, UnspecifiedRole>) -> bool {
-    key.encrypt(&SessionKey::from(vec![0; 32])).is_ok()
+/// What trials with keys came to: a key's numbers never change, and a trial takes as long as encrypting does.
+#[derive(Debug, Default)]
+pub(super) struct Trials(Mutex<HashMap<Fingerprint, bool>>);
+
+/// All are forgotten when there are more.
+const MOST_TRIALS: usize = 4096;
+
+impl Trials {
+    /// Whether the key does what it says, tried with a session key of zeros. Its owner's signature holds for numbers that no
+    /// key has too (a point that isn't on the curve, or of low order), and one such key would keep a message for all.
+    fn is_encrypted_to(&self, key: &Key<PublicParts, UnspecifiedRole>) -> bool {
+        let fingerprint = key.fingerprint();
+        if let Some(known) = self.lock().get(&fingerprint) {
+            return *known;
+        }
+        let done = key.encrypt(&SessionKey::from(vec![0; 32])).is_ok();
+        let mut trials = self.lock();
+        if trials.len() >= MOST_TRIALS {
+            trials.clear();
+        }
+        trials.insert(fingerprint, done);
+        done
+    }
+
+    fn lock(&self) -> MutexGuard<'_, HashMap<Fingerprint, bool>> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
 }
 
 pub(super) fn seconds(moment: SystemTime) -> Time {

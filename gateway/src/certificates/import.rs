@@ -142,7 +142,7 @@ async fn take(
         transaction.commit().await?;
         let merged = Arc::new(merged);
         let addresses = admitted.into_iter().map(|address| {
-            let fault = check::examine(&merged, &address, Admission::Admitted, now).fault();
+            let fault = check::examine(&merged, &address, Admission::Admitted, now, &check::Trials::default()).fault();
             (address, fault)
         });
         return Ok(Ok(Taken { news, addresses: addresses.collect() }));

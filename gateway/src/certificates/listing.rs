@@ -236,7 +236,7 @@ async fn stored(store: &Db, row: &AnyRow, now: Time) -> Result<Stored, StoreErro
         if admission == Admission::Admitted {
             admitted.push(address.clone());
         }
-        let checks = check::examine(&cert, &address, admission, now).checks;
+        let checks = check::examine(&cert, &address, admission, now, &check::Trials::default()).checks;
         addresses.push((address, checks));
     }
     let listed = Listed {

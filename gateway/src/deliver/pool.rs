@@ -37,11 +37,19 @@ pub struct Limits {
     pub idle: Duration,
     /// How long a host that couldn't be reached is remembered as such.
     pub down: Duration,
+    /// How long a mail waits for a connection to get free.
+    pub wait: Duration,
 }
 
 impl Default for Limits {
     fn default() -> Self {
-        Self { connections: 20, mails: 1_000, idle: Duration::from_secs(10), down: Duration::from_secs(60) }
+        Self {
+            connections: 20,
+            mails: 1_000,
+            idle: Duration::from_secs(10),
+            down: Duration::from_secs(60),
+            wait: Duration::from_secs(30),
+        }
     }
 }
 
@@ -128,7 +136,17 @@ impl Pool {
     /// Over kept connections as long as they turn out to be dead, then over a fresh one.
     async fn hand_over(&self, hop: &NextHop, mail: Transmission<'_>, delivery: &mut Open<'_>) -> Tried {
         let places = self.with(hop, |host| Arc::clone(&host.places));
-        let Ok(_place) = places.acquire().await else { return Tried::NotThere(Broken::Closed.failure()) };
+        let _place = match timeout(self.limits.wait, places.acquire()).await {
+            Ok(Ok(place)) => place,
+            Ok(Err(_)) => return Tried::NotThere(Broken::Closed.failure()),
+            // All that are there hang. Whoever waits for one more keeps mail to others from going its way.
+            Err(_) => {
+                tracing::warn!(hop = %hop.host, port = hop.port, "no connection gets free");
+                let failure = Failure::ours("4.4.5", "All connections to the next hop are busy");
+                self.rest(hop, failure.clone(), Pace::Slow);
+                return Tried::NotThere(failure);
+            }
+        };
         loop {
             let (mut connection, mails) = match self.kept(hop) {
                 Some(kept) => kept,
@@ -176,11 +194,16 @@ impl Pool {
                 tracing::info!(hop = %hop.host, port = hop.port, error = ?broken, "no connection");
                 let failure = broken.failure();
                 let pace = if began.elapsed() < LOOK { Pace::Quick } else { Pace::Slow };
-                let down = Down { until: Instant::now() + self.limits.down, failure: failure.clone(), pace };
-                self.with(hop, |host| host.down = Some(down));
+                self.rest(hop, failure.clone(), pace);
                 Err(failure)
             }
         }
+    }
+
+    /// Nothing is asked of it for a while.
+    fn rest(&self, hop: &NextHop, failure: Failure, pace: Pace) {
+        let down = Down { until: Instant::now() + self.limits.down, failure, pace };
+        self.with(hop, |host| host.down = Some(down));
     }
 
     /// Those that were down a moment ago come last.

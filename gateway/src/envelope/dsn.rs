@@ -134,10 +134,15 @@ pub struct OriginalRecipient {
 
 impl OriginalRecipient {
     pub fn parse(value: &str) -> Result<Self, DsnError> {
+        if value.len() > ORCPT { Err(DsnError) } else { Self::from_stored(value) }
+    }
+
+    /// As [`fmt::Display`] wrote it: what came in fewer octets may be longer in ASCII.
+    pub(crate) fn from_stored(value: &str) -> Result<Self, DsnError> {
         let (address_type, address) = value.split_once(';').ok_or(DsnError)?;
         let is_atom = !address_type.is_empty()
             && address_type.bytes().all(|b| b.is_ascii_alphanumeric() || b"!#$%&'*-/?^_`{|}~".contains(&b));
-        if !is_atom || value.len() > ORCPT {
+        if !is_atom {
             return Err(DsnError);
         }
         let address = if is_utf8(address_type) { unitext(address)? } else { Xtext::parse(address)?.0 };

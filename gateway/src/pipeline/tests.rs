@@ -328,14 +328,15 @@ async fn an_account_that_is_reset_while_its_letter_is_sealed_loses_no_letter() {
     assert!(pins::tests::pin(gateway.own_store(), &gateway.keyring, 1, None).await);
     let mail = held("late").replace("p@mail.example", to);
     gateway.message(bench.received(Door::Inside, ANNA, &[to], &mail)).await.unwrap();
-    let claimed = gateway.spool.claim().await.unwrap().unwrap();
+    let mut claimed = gateway.spool.claim().await.unwrap().unwrap();
     let parsed = gateway.parse_again(&claimed.judged.received).await.unwrap();
-    let sealed = gateway.hold(&parsed, &claimed.judged.decisions).await.unwrap();
+    let sealed = gateway.hold(&parsed, &claimed.judged.decisions, Attempt::First).await.unwrap();
     gateway.reset_account(&address(to)).await.unwrap();
     let mut transaction = gateway.own_store().begin().await.unwrap();
     assert!(sealed.letters.hold_accounts(&mut transaction).await.is_err());
     transaction.rollback().await.unwrap();
 
+    claimed.attempts += 1;
     gateway.carry(&claimed).await.unwrap();
     let [pickup] = bench.pickups().await.try_into().unwrap();
     assert_eq!(pickup.way, pickups::Way::Link);

@@ -24,8 +24,9 @@ use crate::deliver::MOST_RECIPIENTS;
 const ROOM: usize = 8 * 1024 * 1024;
 /// Longer mail is read from its store, in octets.
 const LONGEST: usize = 256 * 1024;
-/// What a mail takes beside its bytes.
+/// What a mail takes beside its bytes, and each recipient of it, with what the sender asked for.
 const OVERHEAD: usize = 2 * 1024;
+const RECIPIENT: usize = 1024;
 
 /// Where mail lies between its commit and its delivery. One for each route.
 #[derive(Debug)]
@@ -101,7 +102,8 @@ impl Queue {
         {
             return Ok(None);
         }
-        let octets = u32::try_from(bytes.len().saturating_add(OVERHEAD)).unwrap_or(u32::MAX);
+        let beside = recipients.len().saturating_mul(RECIPIENT).saturating_add(OVERHEAD);
+        let octets = u32::try_from(bytes.len().saturating_add(beside)).unwrap_or(u32::MAX);
         let Ok(room) = Arc::clone(&self.lanes.room.0).try_acquire_many_owned(octets) else { return Ok(None) };
         Ok(Some(Hand {
             token: Token::random()?.to_string(),

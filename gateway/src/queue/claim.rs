@@ -161,12 +161,13 @@ impl Queue {
 
     /// Extends the lease. An error of the count: the claim was lost, somebody else delivers these rows.
     pub(super) async fn renew(&self, claim: &Claim) -> Result<(), StoreError> {
-        let done = sqlx::query("update queue set claimed_until = $1 where body_id = $2 and claim = $3")
-            .bind(later(self.clock.now(), LEASE))
-            .bind(claim.body_id.to_string())
-            .bind(&claim.token)
-            .execute(self.store.writer())
-            .await?;
+        let done =
+            sqlx::query("update queue set claimed_until = $1 where body_id = $2 and claim = $3 and state = 'active'")
+                .bind(later(self.clock.now(), LEASE))
+                .bind(claim.body_id.to_string())
+                .bind(&claim.token)
+                .execute(self.store.writer())
+                .await?;
         met(&done, u64::try_from(claim.rows.len()).unwrap_or(u64::MAX))
     }
 
@@ -238,8 +239,27 @@ async fn claim_body(
     .bind(body_id)
     .bind(route.as_str())
     .bind(now)
-    .fetch_all(connection)
+    .fetch_all(&mut *connection)
     .await?;
+    match read_claim(&rows, token.clone(), body_id, route) {
+        Ok(claim) => Ok(claim),
+        // Tried for ever it would keep others waiting, and its sender is told nothing: an administrator sees it.
+        Err(cause) => {
+            tracing::error!(body_id, %cause, "rows that can't be read are held");
+            sqlx::query(
+                "update queue set state = 'held', claim = '', claimed_until = 0, last_reply = $1 where body_id = $2 and claim = $3",
+            )
+            .bind(cause.to_string())
+            .bind(body_id)
+            .bind(&token)
+            .execute(connection)
+            .await?;
+            Ok(None)
+        }
+    }
+}
+
+fn read_claim(rows: &[AnyRow], token: String, body_id: &str, route: Route) -> Result<Option<Claim>, StoreError> {
     let Some(first) = rows.first() else { return Ok(None) };
     Ok(Some(Claim {
         token,
@@ -271,7 +291,7 @@ fn claimed_row(row: &AnyRow) -> Result<ClaimedRow, StoreError> {
         attempts: row.try_get("attempts")?,
         request: RecipientDsn {
             notify: asked(row, "notify", Notify::parse)?,
-            orcpt: asked(row, "orcpt", OriginalRecipient::parse)?,
+            orcpt: asked(row, "orcpt", OriginalRecipient::from_stored)?,
         },
         warning: if row.try_get::<i64, _>("warned")? == 0 { Warning::Unsent } else { Warning::Sent },
     })
@@ -296,3 +316,6 @@ fn reverse_path(text: String) -> Result<ReversePath, StoreError> {
     }
     text.parse().map(ReversePath::Address).map_err(|_| StoreError::Corrupt("a reverse path"))
 }
+
+#[cfg(test)]
+mod tests;

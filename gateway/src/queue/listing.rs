@@ -128,11 +128,11 @@ impl Queue {
         self.changed(selection, done.rows_affected()).await
     }
 
-    /// Keeps rows from being tried.
+    /// Keeps rows from being tried. A lease that ended belongs to nobody any more, not even to who had it.
     pub async fn hold(&self, selection: Selection) -> Result<Changed, StoreError> {
         let mut tx = self.store.begin().await?;
         let done = sqlx::query(
-            "update queue set state = 'held' where ($1 = '' or queue_id = $1 or origin_id = $1)
+            "update queue set state = 'held', claim = '', claimed_until = 0 where ($1 = '' or queue_id = $1 or origin_id = $1)
              and state = 'active' and claimed_until <= $2",
         )
         .bind(selection.bound())

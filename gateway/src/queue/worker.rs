@@ -23,8 +23,9 @@ use crate::deliver::{
     Client, Delivery, Destination, Failure, Hops, Limits, Outcome, Pool, Taken, Timeouts, Transmission, Trust,
 };
 
-/// Deliveries at a time, on each route.
-const WORKERS: usize = 20;
+/// Deliveries at a time, on each route: twice as many as there are connections to one host unless the configuration says
+/// otherwise, so that one that hangs leaves room for others.
+const WORKERS: usize = 40;
 /// Deliveries that are under way or wait for their outcome to be written, on each route.
 const MOST_UNSETTLED: usize = 400;
 /// How often a worker looks without being woken: due retries, and what another process inserted.
@@ -35,6 +36,8 @@ const GRACE: Duration = Duration::from_secs(10);
 /// How often, and with which pause, an outcome that couldn't be written is written again.
 const SETTLE_TRIES: u32 = 60;
 const SETTLE_PAUSE: Duration = Duration::from_secs(1);
+/// Half of what is left of a lease that was just about to be renewed.
+const SETTLE_SLOW: Duration = Duration::from_secs(10);
 
 /// How the queue delivers.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -311,13 +314,24 @@ impl<U: Undeliverable> Office<U> {
 
     /// Writes the outcome down, and insists: what was delivered and isn't written down is sent again.
     async fn settle(&self, claim: &Claim, outcomes: &[Outcome], aftermath: &Aftermath<'_, U>) {
-        match self.queue.settle(claim, outcomes, aftermath).await {
-            Ok(()) => return,
-            Err(error) => tracing::error!(%error, "an outcome could not be written down"),
+        let first = self.queue.settle(claim, outcomes, aftermath);
+        tokio::pin!(first);
+        let (in_time, unsettled);
+        match tokio::time::timeout(SETTLE_SLOW, &mut first).await {
+            Ok(done) => {
+                in_time = done;
+                unsettled = in_time.is_err().then(|| Unsettled::new(&self.unsettled));
+            }
+            // The lease may end before this does: nothing is claimed until then.
+            Err(_) => {
+                unsettled = Some(Unsettled::new(&self.unsettled));
+                in_time = first.await;
+            }
         }
-        self.unsettled.send_modify(|waiting| *waiting += 1);
+        let Err(error) = in_time else { return };
+        tracing::error!(%error, "an outcome could not be written down");
         let settled = self.insist(claim, outcomes, aftermath).await;
-        self.unsettled.send_modify(|waiting| *waiting -= 1);
+        drop(unsettled);
         if !settled {
             tracing::error!(outcomes = outcomes.len(), "outcomes are lost: these rows are tried again");
         }
@@ -335,6 +349,22 @@ impl<U: Undeliverable> Office<U> {
             }
         }
         false
+    }
+}
+
+/// An outcome that isn't written down yet.
+struct Unsettled<'a>(&'a watch::Sender<usize>);
+
+impl<'a> Unsettled<'a> {
+    fn new(count: &'a watch::Sender<usize>) -> Self {
+        count.send_modify(|waiting| *waiting += 1);
+        Self(count)
+    }
+}
+
+impl Drop for Unsettled<'_> {
+    fn drop(&mut self) {
+        self.0.send_modify(|waiting| *waiting -= 1);
     }
 }
 

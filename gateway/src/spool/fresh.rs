@@ -18,8 +18,9 @@ use super::{Claimed, Judged, LEASE};
 const ROOM: usize = 8 * 1024 * 1024;
 /// Longer ones are read from their store, in bytes.
 const LONGEST: usize = 256 * 1024;
-/// What a message takes beside its bytes.
+/// What a message takes beside its bytes, and each recipient of it, with what the sender asked for.
 const OVERHEAD: usize = 2 * 1024;
+const RECIPIENT: usize = 1024;
 
 pub(super) struct Fresh {
     messages: Mutex<VecDeque<(Claimed, Time)>>,
@@ -44,7 +45,8 @@ impl Fresh {
         if octets > LONGEST || !self.is_taken_from.load(Ordering::SeqCst) {
             return None;
         }
-        let octets = u32::try_from(octets.saturating_add(OVERHEAD)).ok()?;
+        let recipients = judged.received.envelope.recipients.len().saturating_mul(RECIPIENT);
+        let octets = u32::try_from(octets.saturating_add(OVERHEAD).saturating_add(recipients)).ok()?;
         Arc::clone(&self.room).try_acquire_many_owned(octets).ok()
     }
 

@@ -7,13 +7,14 @@
 //! If anything in a batch fails, all of it is undone, and each writer's rows are tried again in a transaction of their own, so
 //! that what is wrong with one is nobody else's trouble. Where the database can't be reached everybody is told so at once.
 
+use std::borrow::Cow;
 use std::collections::HashMap;
 use std::sync::{Arc, LazyLock, Mutex, MutexGuard, PoisonError};
 
 use sqlx::{Any, AssertSqlSafe, Transaction};
 use tokio::sync::oneshot;
 
-use super::{Db, StoreError};
+use super::{Db, StoreError, within_reason};
 
 /// Writers in one transaction at most: the first of them waits for all.
 const MOST: usize = 256;
@@ -37,8 +38,8 @@ pub enum Kind {
     InsertNew { into: &'static str, row: &'static str, unique: &'static str },
     /// `update {table} set {set} where {key} in (..) and {condition}`; a row is a key. What doesn't meet the condition stays.
     UpdateIf { table: &'static str, set: &'static str, key: &'static str, condition: &'static str },
-    /// `delete from {from} where {key} in (..) and {guard} in (..)`; a row is a key and its guard, a token that no other row
-    /// has. Each must still be there.
+    /// `delete from {from} where {key} in (..)`, each with its own guard; a row is a key, which has no blanks, and its guard.
+    /// Each must still be there.
     Delete { from: &'static str, key: &'static str, guard: &'static str },
     /// `delete from {from} where {key} in (..)`; a row is a key. Each must still be there.
     DeleteKeys { from: &'static str, key: &'static str },
@@ -52,6 +53,17 @@ pub enum Value {
     Text(String),
     Integer(i64),
     Blob(Arc<[u8]>),
+}
+
+impl Value {
+    /// As the database writes it into text.
+    fn written(&self) -> Cow<'_, str> {
+        match self {
+            Self::Text(text) => Cow::Borrowed(text),
+            Self::Integer(number) => Cow::Owned(number.to_string()),
+            Self::Blob(bytes) => String::from_utf8_lossy(bytes),
+        }
+    }
 }
 
 impl From<String> for Value {
@@ -125,8 +137,8 @@ impl Statement {
                 format!("update {table} set {set} where {key} in ({}) and {condition}", numbered(&list("?")))
             }
             Kind::Delete { from, key, guard } => {
-                let (keys, guards) = (numbered(&list("?")), numbered(&list("?")));
-                format!("delete from {from} where {key} in ({keys}) and {guard} in ({guards})")
+                let (keys, pairs) = (numbered(&list("?")), numbered(&list("?")));
+                format!("delete from {from} where {key} in ({keys}) and {key} || ' ' || {guard} in ({pairs})")
             }
             Kind::DeleteKeys { from, key } => format!("delete from {from} where {key} in ({})", numbered(&list("?"))),
             Kind::DeleteIf { from, key, condition } => {
@@ -198,19 +210,19 @@ async fn execute(
     transaction: &mut Transaction<'static, Any>,
 ) -> Result<(), StoreError> {
     let mut query = sqlx::query(AssertSqlSafe(statement.prepared(rows.len())));
-    let values: Box<dyn Iterator<Item = &Value> + Send> = match statement.kind {
-        // First all keys, then all guards.
-        Kind::Delete { .. } => {
-            Box::new(rows.iter().filter_map(|row| row.first()).chain(rows.iter().filter_map(|row| row.get(1))))
-        }
-        _ => Box::new(rows.iter().copied().flatten()),
-    };
-    for value in values {
+    let is_guarded = matches!(statement.kind, Kind::Delete { .. });
+    for value in rows.iter().flat_map(|row| row.get(..if is_guarded { 1 } else { row.len() }).unwrap_or_default()) {
         query = match value {
             Value::Text(text) => query.bind(text.as_str()),
             Value::Integer(number) => query.bind(*number),
             Value::Blob(bytes) => query.bind(&**bytes),
         };
+    }
+    if is_guarded {
+        // Behind all keys: each with its guard.
+        for row in rows {
+            query = query.bind(row.iter().map(Value::written).collect::<Vec<_>>().join(" "));
+        }
     }
     let found = query.execute(&mut **transaction).await?.rows_affected();
     let wanted = u64::try_from(rows.len()).unwrap_or(u64::MAX);
@@ -298,7 +310,8 @@ impl Db {
             let db = self.clone();
             tokio::spawn(async move { db.write_gathered().await });
         }
-        told.await.unwrap_or(Err(StoreError::Corrupt("a batch that was given up")))
+        // Nobody says anything any more: the runtime stops, or there was a panic.
+        told.await.unwrap_or(Err(StoreError::Uncertain))
     }
 
     async fn write_gathered(&self) {
@@ -344,20 +357,19 @@ impl Db {
     }
 
     async fn write_in_one(&self, all: &[&Rows]) -> Result<(), StoreError> {
-        let written = async {
+        let written = within_reason(async {
             let mut transaction = self.begin().await?;
             write(all, &mut transaction).await?;
             Ok(transaction)
-        };
-        let lost = |error: StoreError, outcome| {
+        });
+        let transaction = written.await.map_err(|error| {
             if !error.is_of_the_connection() {
                 return error;
             }
             tracing::warn!(%error, "rows can't be written");
-            outcome
-        };
-        let transaction = written.await.map_err(|error| lost(error, StoreError::Unreachable))?;
-        transaction.commit().await.map_err(|error| lost(error.into(), StoreError::Uncertain))
+            StoreError::Unreachable
+        })?;
+        self.commit(transaction).await
     }
 }
 
@@ -427,7 +439,7 @@ mod tests {
     fn the_text_of_statements() {
         assert_eq!(INSERT.sql(1), "insert into parts (n, guard, bytes) values ($1, $2, $3)");
         assert_eq!(INSERT.sql(2), "insert into parts (n, guard, bytes) values ($1, $2, $3), ($4, $5, $6)");
-        assert_eq!(DELETE.sql(2), "delete from parts where n in ($1, $2) and guard in ($3, $4)");
+        assert_eq!(DELETE.sql(2), "delete from parts where n in ($1, $2) and n || ' ' || guard in ($3, $4)");
         assert_eq!(SWEEP.sql(2), "delete from parts where n in ($1, $2) and guard = 'free'");
         let kept = "insert into parts (n, guard, bytes) values ($1, $2, $3), ($4, $5, $6) on conflict (n) do nothing";
         assert_eq!(KEEP.sql(2), kept);
@@ -470,6 +482,20 @@ mod tests {
         let mut wanted: Vec<i64> = (0..100).collect();
         wanted.push(500);
         assert_eq!(stored(&db).await, wanted, "nothing of what was refused is there, not even its good half");
+    }
+
+    #[tokio::test]
+    async fn a_row_goes_with_its_own_guard_only() {
+        let directory = tempfile::tempdir().unwrap();
+        let db = store(&directory).await;
+        let mut crossed = Rows::new();
+        for (n, other) in [(1, 2), (2, 1), (3, 4), (4, 3)] {
+            db.write_rows(insert(n)).await.unwrap();
+            crossed.append(delete(n, &format!("guard {other}")));
+        }
+        let met = db.write_rows(crossed).await;
+        assert!(matches!(met, Err(StoreError::RowCount { found: 0, wanted: 4 })), "{met:?}");
+        assert_eq!(stored(&db).await, [1, 2, 3, 4]);
     }
 
     #[tokio::test]

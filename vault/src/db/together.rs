@@ -14,7 +14,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use sqlx::{Any, Transaction};
 use tokio::sync::{Mutex, OwnedMutexGuard, watch};
 
-use super::{Db, StoreError};
+use super::{Db, StoreError, within_reason};
 
 /// Parts in one transaction at most: the first of them waits for all.
 const MOST: usize = 100;
@@ -39,7 +39,15 @@ pub(super) struct Together {
 struct Open {
     transaction: Transaction<'static, Any>,
     parts: usize,
-    committed: watch::Sender<bool>,
+    committed: watch::Sender<End>,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum End {
+    Ahead,
+    Committed,
+    /// Nobody can tell.
+    Uncertain,
 }
 
 impl std::fmt::Debug for Open {
@@ -49,19 +57,6 @@ impl std::fmt::Debug for Open {
 }
 
 impl Together {
-    /// Commits what is open, unless somebody comes who will. On a task of its own: who stops waiting must not leave others
-    /// in doubt. The turn ends after the commit.
-    fn commit(&self, mut turn: OwnedMutexGuard<Option<Open>>) {
-        let Some(Open { transaction, committed, .. }) = turn.take() else { return };
-        tokio::spawn(async move {
-            match transaction.commit().await {
-                Ok(()) => drop(committed.send(true)),
-                Err(error) => tracing::debug!(%error, "a shared transaction can't be committed, its parts go on alone"),
-            }
-            drop(turn);
-        });
-    }
-
     fn is_awaited(&self) -> bool {
         self.waiting.load(Ordering::SeqCst) > 0
     }
@@ -106,9 +101,28 @@ impl Db {
         if self.join(part).await? {
             return Ok(());
         }
-        let mut transaction = self.begin().await?;
-        part.write(&mut transaction).await?;
-        Ok(transaction.commit().await?)
+        let transaction = within_reason(async {
+            let mut transaction = self.begin().await?;
+            part.write(&mut transaction).await?;
+            Ok(transaction)
+        });
+        let transaction = transaction.await?;
+        self.commit(transaction).await
+    }
+
+    /// Commits what is open, unless somebody comes who will. On a task of its own: who stops waiting must not leave others
+    /// in doubt. The turn ends after the commit.
+    fn commit_shared(&self, mut turn: OwnedMutexGuard<Option<Open>>) {
+        let Some(Open { transaction, committed, .. }) = turn.take() else { return };
+        let db = self.clone();
+        tokio::spawn(async move {
+            match db.commit(transaction).await {
+                Ok(()) => drop(committed.send(End::Committed)),
+                Err(StoreError::Uncertain) => drop(committed.send(End::Uncertain)),
+                Err(error) => tracing::debug!(%error, "a shared transaction can't be committed, its parts go on alone"),
+            }
+            drop(turn);
+        });
     }
 
     /// False: it was undone, by its own fault or another's.
@@ -121,11 +135,11 @@ impl Db {
         let joined = match open.as_mut() {
             Some(joined) => joined,
             None => {
-                let transaction = self.begin().await?;
-                open.insert(Open { transaction, parts: 0, committed: watch::Sender::new(false) })
+                let transaction = within_reason(self.begin()).await?;
+                open.insert(Open { transaction, parts: 0, committed: watch::Sender::new(End::Ahead) })
             }
         };
-        if let Err(error) = part.write(&mut joined.transaction).await {
+        if let Err(error) = within_reason(part.write(&mut joined.transaction)).await {
             tracing::debug!(%error, parts = joined.parts, "a shared transaction is undone, its parts go on alone");
             return Ok(false);
         }
@@ -134,18 +148,22 @@ impl Db {
         let mut committed = joined.committed.subscribe();
         let open = turn.0.take();
         if full || !together.is_awaited() {
-            open.into_iter().for_each(|open| together.commit(open));
+            open.into_iter().for_each(|open| self.commit_shared(open));
         } else {
             drop(open);
             // Who was waited for has gone in between?
             if !together.is_awaited()
                 && let Ok(open) = Arc::clone(&together.turn).try_lock_owned()
             {
-                together.commit(open);
+                self.commit_shared(open);
             }
         }
-        // An error: the sender is gone, and the transaction with it.
-        Ok(committed.wait_for(|committed| *committed).await.is_ok())
+        match committed.wait_for(|end| *end != End::Ahead).await.as_deref() {
+            Ok(End::Committed) => Ok(true),
+            Ok(End::Uncertain) => Err(StoreError::Uncertain),
+            // An error: the sender is gone, and the transaction with it.
+            Ok(End::Ahead) | Err(_) => Ok(false),
+        }
     }
 }
 

@@ -16,7 +16,7 @@ use sequoia_openpgp::types::{
 use sequoia_openpgp::{Cert, Packet, Profile};
 
 use super::samples::*;
-use crate::certificates::check::{Admission, Container, UsableCert, examine};
+use crate::certificates::check::{Admission, Container, Trials, UsableCert, examine};
 use crate::certificates::minimal::minimal;
 use crate::certificates::reason::{Fault, Requirement};
 
@@ -32,7 +32,7 @@ fn check(cert: &Cert, now: Time, expected: Expected<'_>) {
 fn check_for(address: &str, cert: &Cert, now: Time, expected: Expected<'_>) {
     let address: EmailAddress = address.parse().unwrap();
     let cert = &Arc::new(stored(cert));
-    let examination = examine(cert, &address.identity(), Admission::Admitted, now);
+    let examination = examine(cert, &address.identity(), Admission::Admitted, now, &Trials::default());
     let failed = examination.checks.iter().find_map(|check| Some((check.requirement, check.result.as_ref().err()?)));
     match (expected, failed) {
         (Ok(()), None) => {
@@ -109,7 +109,8 @@ fn a_user_id_counts_only_if_its_owner_signed_it() {
     // Signed by Anna's real key, which certifies strangers' User IDs all the time.
     let certified = naming(eve.clone(), ANNA, &anna(), HashAlgorithm::SHA256);
     for cert in [claimed, certified].map(Arc::new) {
-        let examination = examine(&cert, &identity("anna@klinik.example"), Admission::Admitted, NOW);
+        let examination =
+            examine(&cert, &identity("anna@klinik.example"), Admission::Admitted, NOW, &Trials::default());
         assert!(examination.fault().unwrap().to_string().ends_with("no signature of its owner verifies"));
         // What isn't signed isn't stored either.
         check(&cert, NOW, Err((Bound, "no User ID names exactly this address")));
@@ -174,7 +175,8 @@ fn alive() {
 fn an_expired_certificate_is_told_as_that_alone() {
     let mail = KeyFlags::empty().set_transport_encryption();
     let cert = stored(&made(builder(ANNA).set_validity_period(days(30)).add_subkey(mail, days(3650), None)));
-    let examination = examine(&Arc::new(cert), &identity("anna@klinik.example"), Admission::Admitted, NOW);
+    let examination =
+        examine(&Arc::new(cert), &identity("anna@klinik.example"), Admission::Admitted, NOW, &Trials::default());
     let failed: Vec<_> = examination.checks.into_iter().filter(|check| check.result.is_err()).collect();
     let [check] = failed.as_slice() else { panic!("{failed:?}") };
     assert_eq!(check.requirement, Requirement::Alive);
@@ -344,7 +346,8 @@ fn by_hand(bits: usize, hash: HashAlgorithm) -> Cert {
 
 #[test]
 fn what_was_not_imported_for_an_address_is_not_used_for_it() {
-    let examination = examine(&Arc::new(anna()), &identity("anna@klinik.example"), Admission::KnownOnly, NOW);
+    let examination =
+        examine(&Arc::new(anna()), &identity("anna@klinik.example"), Admission::KnownOnly, NOW, &Trials::default());
     assert!(examination.usable.is_none());
     assert_eq!(examination.fault(), Some(Fault::NotAdmitted));
 }

@@ -270,3 +270,20 @@ async fn internationalized_mail_goes_to_those_who_know_it() {
         hop.finished().await;
     }
 }
+
+#[tokio::test]
+async fn a_host_of_which_all_connections_hang_is_left_alone_for_a_while() {
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let hop = NextHop { port: listener.local_addr().unwrap().port(), ..nobody().await };
+    let pool = pool(Limits { connections: 1, wait: Duration::from_millis(100), ..Limits::default() });
+    let to = Destination::from(hop);
+    let hanging = async { send(&pool, &to, &TO).await };
+    let behind = async {
+        let _silent = listener.accept().await.unwrap();
+        assert_eq!(send(&pool, &to, &TO).await, ["4.4.5"], "waits for a connection, not for ever");
+        // No wait at all: the one that hangs has not even ended.
+        assert_eq!(send(&pool, &to, &TO).await, ["4.4.5"]);
+    };
+    let (hung, ()) = tokio::join!(hanging, behind);
+    assert_eq!(hung, ["4.4.2"]);
+}

@@ -74,6 +74,8 @@ const STUCK_AFTER: i64 = 8;
 
 /// Messages up to this size, in octets, are parsed where they are.
 const SMALL: usize = 16 * 1024;
+/// Larger messages wait for one another, in bytes.
+const LARGE: usize = 4 * 1024 * 1024;
 
 /// What a panic comes to.
 pub(crate) const PANICKED: StoreError = StoreError::Corrupt("something that makes the program panic");
@@ -100,6 +102,8 @@ pub struct Gateway {
     loops: Loops,
     pub(crate) portal_bell: Ringer,
     pub(crate) heavy: Arc<Semaphore>,
+    /// Large messages are judged and stored one after the other: each takes several times its size then.
+    large: Semaphore,
     pub(crate) shelf: Arc<Shelf>,
     /// Held while a quota is looked at and used.
     pub(crate) minting: Mutex<()>,
@@ -133,6 +137,7 @@ impl Gateway {
             loops,
             portal_bell,
             heavy,
+            large: Semaphore::new(1),
             shelf: Arc::default(),
             minting: Mutex::new(()),
             work: Notify::new(),
@@ -461,6 +466,8 @@ impl Intake for Gateway {
 
     async fn message(&self, message: ReceivedMessage) -> Result<(), Rejection> {
         let queue_id = message.queue_id;
+        // The semaphore is never closed.
+        let _alone = if message.bytes.len() > LARGE { self.large.acquire().await.ok() } else { None };
         let (parsed, decisions) = self.decide(message).await?;
         let kept = if decisions.iter().all(|decision| matches!(decision, Decision::Relay { .. })) {
             self.pass_on(&parsed, &decisions).await

@@ -19,7 +19,7 @@ use sealpost_vault::db::{Rows, Statement};
 use sealpost_vault::id::{PickupId, QueueId};
 use sealpost_vault::{BlobStore, Clock, Db, EmailAddress, StoreError, Time, blobs};
 use sqlx::{Any, Transaction};
-use tokio::sync::Notify;
+use tokio::sync::{Notify, Semaphore};
 
 use crate::deliver::Requests;
 use crate::departure::Departure;
@@ -204,6 +204,7 @@ pub struct Queue {
     departure: Option<Departure>,
     bells: Arc<Bells>,
     lanes: Arc<Lanes>,
+    large_room: Arc<Semaphore>,
 }
 
 /// Mail that is delivered from memory.
@@ -224,7 +225,8 @@ struct Bells {
 impl Queue {
     /// `store` and `blobs` are the gateway's own.
     pub fn new(store: Db, blobs: BlobStore, keyring: Arc<Keyring>, clock: Clock) -> Self {
-        Self { store, blobs, keyring, clock, departure: None, bells: Arc::default(), lanes: Arc::default() }
+        let large_room = Arc::new(Semaphore::new(usize::try_from(body::LARGE_ROOM).unwrap_or(usize::MAX)));
+        Self { store, blobs, keyring, clock, departure: None, bells: Arc::default(), lanes: Arc::default(), large_room }
     }
 
     /// What is placed from now on gets a loop's marker and DKIM signatures.

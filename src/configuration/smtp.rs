@@ -183,6 +183,11 @@ impl Smtp {
                 return Err(format!("smtp.{option} is 0: nobody could hand over mail"));
             }
         }
+        if self.max_memory < self.max_size.saturating_mul(2) {
+            return Err(
+                "smtp.max-memory must be at least twice smtp.max-size: a message needs its part whole".to_owned()
+            );
+        }
         if self.command_timeout == 0 || self.data_timeout == 0 {
             return Err("smtp.command-timeout and smtp.data-timeout must be at least 1 second".to_owned());
         }

@@ -10,6 +10,7 @@ use std::sync::Arc;
 use sealpost_vault::id::QueueId;
 use sealpost_vault::{StoreError, Time};
 use sqlx::{Any, Transaction};
+use tokio::sync::Semaphore;
 
 use super::Queue;
 use crate::keyring::{Keyring, KeyringError};
@@ -25,6 +26,18 @@ pub(super) enum Place {
     Row,
     /// In a blob, or nobody could tell.
     Blob,
+}
+
+/// Larger ones are sent from a common room, so that they wait for one another, in bytes.
+const LARGE: i64 = 4 * 1024 * 1024;
+/// Of all large bodies that are being sent, in bytes. A larger one takes it whole.
+pub(super) const LARGE_ROOM: u32 = 128 * 1024 * 1024;
+
+/// What a body needs before it is read.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Room {
+    NotNeeded,
+    Wanted { octets: u32 },
 }
 
 impl Place {
@@ -65,6 +78,24 @@ where
 }
 
 impl Queue {
+    pub(super) fn large_room(&self) -> Arc<Semaphore> {
+        Arc::clone(&self.large_room)
+    }
+
+    /// What a body needs. One that isn't there needs nothing: reading it says so.
+    pub(super) async fn room_for(&self, body_id: QueueId) -> Result<Room, StoreError> {
+        let size: Option<(i64,)> = sqlx::query_as("select size from outgoing where body_id = $1")
+            .bind(body_id.to_string())
+            .fetch_optional(self.store.reader())
+            .await?;
+        Ok(match size {
+            Some((size,)) if size > LARGE => {
+                Room::Wanted { octets: u32::try_from(size).map_or(LARGE_ROOM, |size| size.min(LARGE_ROOM)) }
+            }
+            _ => Room::NotNeeded,
+        })
+    }
+
     /// The clear bytes of a body.
     pub(super) async fn body(&self, body_id: QueueId) -> Result<(Vec<u8>, Place), StoreError> {
         let (blob_key, in_row): (String, Vec<u8>) =

@@ -173,10 +173,14 @@ impl Queue {
 
     /// Ends a claim without an outcome: the rows are as due as before.
     pub(super) async fn give_back(&self, claim: Claim) -> Result<(), StoreError> {
+        self.release_claim(&claim).await
+    }
+
+    pub(super) async fn release_claim(&self, claim: &Claim) -> Result<(), StoreError> {
         // Rows that were lost in between are somebody else's: their number doesn't matter.
         sqlx::query("update queue set claimed_until = 0, claim = '' where body_id = $1 and claim = $2")
             .bind(claim.body_id.to_string())
-            .bind(claim.token)
+            .bind(&claim.token)
             .execute(self.store.writer())
             .await?;
         Ok(())

@@ -14,7 +14,7 @@ use tokio_util::sync::CancellationToken;
 use tracing::{Instrument, Span};
 
 use super::at_hand::Ready;
-use super::body::Place;
+use super::body::{Place, Room};
 use super::claim::{Claim, ClaimedRow, RENEWAL};
 use super::report::Reporter;
 use super::settle::Aftermath;
@@ -193,8 +193,44 @@ impl<U: Undeliverable> Office<U> {
 
     /// One claim, from its body to its end.
     pub(super) async fn deliver(&self, claim: Claim, permit: Option<OwnedSemaphorePermit>) {
+        let (room, permit) = match self.queue.room_for(claim.body_id).await {
+            Ok(Room::NotNeeded) => (None, permit),
+            Ok(Room::Wanted { octets }) => {
+                // Whoever waits for room holds up nobody else's transmission.
+                drop(permit);
+                let Some(room) = self.wait_for_room(&claim, octets).await else { return };
+                (Some(room), None)
+            }
+            Err(error) => {
+                tracing::error!(%error, "the queue can't be read");
+                return self.give_back(claim).await;
+            }
+        };
         let body = self.queue.body(claim.body_id).await;
         self.deliver_body(claim, body, permit).await;
+        drop(room);
+    }
+
+    /// Keeps the lease meanwhile. `None`: the claim was lost, or we stop.
+    async fn wait_for_room(&self, claim: &Claim, octets: u32) -> Option<OwnedSemaphorePermit> {
+        let room = self.queue.large_room().acquire_many_owned(octets);
+        tokio::pin!(room);
+        loop {
+            tokio::select! {
+                room = &mut room => return room.ok(),
+                () = self.stop.cancelled() => {
+                    if let Err(error) = self.queue.release_claim(claim).await {
+                        tracing::warn!(%error, "a claim could not be given back; its lease ends it");
+                    }
+                    return None;
+                }
+                () = sleep(RENEWAL) => match self.queue.renew(claim).await {
+                    Ok(()) => {}
+                    Err(StoreError::RowCount { .. }) => return None,
+                    Err(error) => tracing::warn!(%error, "the lease could not be renewed"),
+                },
+            }
+        }
     }
 
     /// The same for what lies at hand. It may have lain there while the next hop was slow.

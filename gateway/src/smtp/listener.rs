@@ -39,7 +39,7 @@ pub async fn serve<I: Intake>(
     clock: Clock,
     stop: CancellationToken,
 ) {
-    let memory = Memory::new(settings.max_memory);
+    let memory = Memory::new(settings.max_memory, settings.max_size, settings.memory_wait);
     let stop_grace = settings.stop_grace;
     let house = Arc::new(House { door, settings, tls, intake, clock, memory, stop: stop.clone() });
     let admission = Admission::default();

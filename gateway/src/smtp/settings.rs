@@ -48,6 +48,9 @@ pub struct Settings {
     pub max_per_client: usize,
     /// Octets of all messages that are being received or judged at once.
     pub max_memory: usize,
+    /// How long a message waits for its part of it: a client's patience ends too (RFC 5321 4.5.3.2.5: three minutes for a
+    /// block).
+    pub memory_wait: Duration,
     /// Refused commands in a session since its last accepted message.
     pub max_errors: u32,
     /// Commands that do nothing (NOOP, RSET, VRFY, EHLO) since the last accepted message; more count as errors.
@@ -110,7 +113,8 @@ impl Default for Settings {
             max_header_fields: limits::FIELDS,
             max_connections: 500,
             max_per_client: 50,
-            max_memory: 1024 * 1024 * 1024,
+            max_memory: 192 * 1024 * 1024,
+            memory_wait: Duration::from_secs(60),
             max_errors: 20,
             max_idle_commands: 100,
             error_delay: Duration::from_millis(100),

@@ -141,7 +141,15 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Wire<S> {
                 Some(DataEnd::Message(message)) => message.capacity(),
                 _ => reader.held(),
             };
-            if share.cover(held).is_err() {
+            // What isn't read meanwhile waits at the client, and doesn't count as slow.
+            let waits = Instant::now();
+            let covered = tokio::select! {
+                biased;
+                covered = share.cover(held) => covered,
+                () = &mut stopped => return Err(WireError::Stopped),
+            };
+            pace.waited(waits.elapsed());
+            if covered.is_err() {
                 reader.drop_for(Rejection::STORAGE_FULL);
                 if let Some(DataEnd::Message(_)) = end {
                     return Ok(DataEnd::Dropped(Rejection::STORAGE_FULL));
@@ -184,7 +192,14 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Wire<S> {
             self.taken += count;
             left = left.saturating_sub(u64::try_from(count).unwrap_or(u64::MAX));
             pieces.pace.received(count);
-            if pieces.share.cover(pieces.reader.held()).is_err() {
+            let waits = Instant::now();
+            let covered = tokio::select! {
+                biased;
+                covered = pieces.share.cover(pieces.reader.held()) => covered,
+                () = &mut stopped => return Err(WireError::Stopped),
+            };
+            pieces.pace.waited(waits.elapsed());
+            if covered.is_err() {
                 pieces.reader.drop_for(Rejection::STORAGE_FULL);
             }
             if left == 0 {
@@ -270,6 +285,11 @@ impl Pace {
 
     fn received(&mut self, octets: usize) {
         self.octets = self.octets.saturating_add(u64::try_from(octets).unwrap_or(u64::MAX));
+    }
+
+    /// For us, not for the client.
+    fn waited(&mut self, time: Duration) {
+        self.started += time;
     }
 
     /// Until when the next octets must have come, and what it is if they haven't.

@@ -84,7 +84,8 @@ async fn messages_share_one_memory() {
         let line = [b"x".repeat(998), b"\r\n".to_vec()].concat();
         [b"\r\n".to_vec(), line.repeat(lines), b".\r\n".to_vec()].concat()
     };
-    let server = server(Settings { max_memory: 4_500_000, ..settings() }, 0).await;
+    let server =
+        server(Settings { max_memory: 4_500_000, memory_wait: Duration::from_millis(100), ..settings() }, 0).await;
     let mut first = in_data(&server).await;
     first.send(&message(2250), Pieces::Whole).await;
     // Now the intake has it, memory and all, and takes its time.

@@ -173,7 +173,10 @@ impl Script {
             "max-header-fields" => self.settings.max_header_fields = count()?,
             "max-auth-failures" => self.settings.max_auth_failures = value.parse().ok()?,
             "max-size" => self.settings.max_size = count()?,
-            "max-memory" => self.settings.max_memory = count()?,
+            "max-memory" => {
+                self.settings.max_memory = count()?;
+                self.settings.memory_wait = Duration::from_millis(100);
+            }
             "max-recipients" => self.settings.max_recipients = count()?,
             "max-errors" => self.settings.max_errors = value.parse().ok()?,
             "max-idle-commands" => self.settings.max_idle_commands = value.parse().ok()?,

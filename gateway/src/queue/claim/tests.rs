@@ -1,9 +1,13 @@
 //! Claims of what can't be read, and of what an administrator holds.
 
+use tokio_util::sync::CancellationToken;
+
 use super::super::bench::{Bench, START, mail};
+use super::super::body::LARGE_ROOM;
 use super::super::listing::{Selection, State};
 use super::super::{Kind, Mail};
 use super::*;
+use crate::deliver::fake::Behaving;
 use crate::envelope::{BodyType, Dsn, Envelope};
 
 async fn both(name: &str) -> [Bench; 2] {
@@ -71,5 +75,36 @@ async fn who_let_a_lease_end_does_not_get_back_what_is_held() {
         let renewed = bench.queue.renew(&claim).await;
         assert!(matches!(renewed, Err(StoreError::RowCount { found: 0, wanted: 1 })), "{renewed:?}");
         assert!(bench.queue.list().await.unwrap().iter().all(|row| row.state == State::Held));
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_large_body_waits_for_room_and_holds_up_no_small_one() {
+    for bench in both("large").await {
+        let (hop, stop) = (Behaving::accepting().await, CancellationToken::new());
+        let all = bench.queue.large_room().acquire_many_owned(LARGE_ROOM).await.unwrap();
+        let large = Mail { bytes: b"line\r\n".repeat(1024 * 1024), ..mail(Kind::Relayed, &["large@x.example"]) };
+        bench.insert(large).await;
+        bench.insert(mail(Kind::Relayed, &["small@x.example"])).await;
+        let work = tokio::spawn(bench.office(bench.queue.clone(), &hop.hop, &stop).work(Route::Outside));
+        let taken = hop.wait_for(1).await;
+        assert_eq!(taken[0].to, ["small@x.example"]);
+        let waiting = bench.queue.list().await.unwrap();
+        assert!(waiting.iter().any(|row| row.recipient.to_string() == "large@x.example"));
+        drop(all);
+        assert_eq!(hop.wait_for(2).await[1].to, ["large@x.example"]);
+        // Stopped while one waits: it is as due as before.
+        let all = bench.queue.large_room().acquire_many_owned(LARGE_ROOM).await.unwrap();
+        let large = Mail { bytes: b"line\r\n".repeat(1024 * 1024), ..mail(Kind::Relayed, &["late@x.example"]) };
+        bench.insert(large).await;
+        while bench.queue.list().await.unwrap().iter().all(|row| row.claimed_until == 0) {
+            tokio::time::sleep(std::time::Duration::from_millis(10)).await;
+        }
+        stop.cancel();
+        work.await.unwrap();
+        let rows = bench.queue.list().await.unwrap();
+        let late = rows.iter().find(|row| row.recipient.to_string() == "late@x.example").expect("not lost");
+        assert_eq!((late.claimed_until, late.attempts), (0, 0));
+        drop(all);
     }
 }

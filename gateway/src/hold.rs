@@ -30,7 +30,7 @@ use crate::pins::{self, Pinned};
 use crate::pipeline::Gateway;
 use crate::queue::{Kind, Mail};
 use crate::seal::{self, LinkSecret, PickupSecrets, SealError, SlipPlan};
-use crate::spool::Decision;
+use crate::spool::{Claimed, Decision};
 
 /// What holding a message comes to.
 #[derive(Default)]
@@ -116,7 +116,12 @@ struct Sealed {
 
 impl Gateway {
     /// Seals for every recipient that is to be held; stores the letters in the vault.
-    pub(crate) async fn hold(&self, parsed: &ParsedMessage, decisions: &[Decision]) -> Result<Held, StoreError> {
+    pub(crate) async fn hold(
+        &self,
+        claimed: &Claimed,
+        parsed: &ParsedMessage,
+        decisions: &[Decision],
+    ) -> Result<Held, StoreError> {
         let Some(sender) = parsed.received.envelope.reverse_path.address().cloned() else { return Ok(Held::default()) };
         let readers = self.readers(parsed, &sender, decisions).await?;
         if readers.is_empty() {
@@ -127,6 +132,8 @@ impl Gateway {
         let now = self.clock.now();
         let expires_at = now.saturating_add(i64::try_from(self.settings.letter_lifetime.as_secs()).unwrap_or(i64::MAX));
         let (circles, sealed) = self.seal(parsed, real, circles, expires_at).await?;
+        // Whoever lost the claim would replace a letter that its readers were told of.
+        self.spool.keep(claimed).await?;
         letters::store(&self.stores.vault, &self.stores.vault_blobs, sealed.content).await?;
 
         let sender_name = name_of(&sender, &parsed.facts.from);

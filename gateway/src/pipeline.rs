@@ -377,7 +377,7 @@ impl Gateway {
         let resolved = self.resolve(received.queue_id, decisions).await?;
         let relayed = self.relay(&parsed, &resolved.decisions).await?;
         let encrypted = self.encrypt(&parsed, &resolved.keyed).await?;
-        let held = self.hold(&parsed, &resolved.decisions).await?;
+        let held = self.hold(claimed, &parsed, &resolved.decisions).await?;
         let returned = self.take_back(&parsed, &resolved.decisions).await?;
         let unsent = self.unsent(&parsed, &resolved.keyless)?;
         let mails: Vec<Mail> = relayed.into_iter().chain(encrypted).chain(held.notifications).chain(unsent).collect();

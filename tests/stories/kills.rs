@@ -7,7 +7,7 @@
 use std::collections::HashMap;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
-use std::time::{Duration, SystemTime};
+use std::time::{Duration, Instant, SystemTime};
 
 use tokio::io::{AsyncBufReadExt, AsyncWriteExt, BufReader};
 use tokio::net::TcpStream;
@@ -24,6 +24,8 @@ use crate::world::SENDER;
 const CLIENTS: u64 = 8;
 /// Deliveries that can be on their way when the process dies, on both routes together.
 const ON_THEIR_WAY: usize = 40;
+/// What the process that dies had been told may not be written down yet if it was told so short a time before.
+const WRITTEN_DOWN: Duration = Duration::from_secs(2);
 
 /// How far a message came.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -152,7 +154,7 @@ async fn kills_at_random_moments_lose_invent_and_corrupt_nothing() {
             }
         });
     }
-    let mut moods = Vec::new();
+    let (mut moods, mut deaths) = (Vec::new(), Vec::new());
     for life in 1..=kills {
         if moods.is_empty() {
             moods = Mood::ALL.to_vec();
@@ -165,7 +167,9 @@ async fn kills_at_random_moments_lose_invent_and_corrupt_nothing() {
             sealpost.command(&["queue", "retry", "--all"]);
             tokio::time::sleep(Duration::from_millis(dice.roll(300))).await;
         }
+        let begin = Instant::now();
         sealpost.kill().await;
+        deaths.push((begin, Instant::now()));
         hop.begin(life);
         sealpost.open().await;
     }
@@ -219,6 +223,12 @@ async fn kills_at_random_moments_lose_invent_and_corrupt_nothing() {
         let mut lives: Vec<usize> = answered.iter().map(|taken| taken.life).collect();
         lives.dedup();
         assert_eq!(lives.len(), answered.len(), "{n} came twice to the same process, which had its answer");
+        for pair in answered.windows(2) {
+            let told = pair[0].at;
+            let died =
+                deaths.iter().any(|(begin, end)| *end > told && begin.saturating_duration_since(told) < WRITTEN_DOWN);
+            assert!(died && pair[0].at < pair[1].at, "{n} came again though nothing died soon after its answer");
+        }
         again += answered.len() - usize::from(!answered.is_empty());
     }
     assert!(again <= kills * ON_THEIR_WAY, "{again} came again");

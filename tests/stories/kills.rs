@@ -14,11 +14,13 @@ use tokio::net::TcpStream;
 use tokio::task::JoinSet;
 
 use crate::hop::{Hop, Mood, Taken};
+use crate::maildir::Mail;
+use crate::opened::Vault;
 use crate::patience::until;
 use crate::ports;
 use crate::scratch::Scratch;
 use crate::sealpost::{Sealpost, Setup};
-use crate::world::SENDER;
+use crate::world::{SENDER, address_in};
 
 /// Clients at a time.
 const CLIENTS: u64 = 8;
@@ -72,6 +74,12 @@ fn message(n: u64) -> Vec<u8> {
         bytes.extend_from_slice(format!(".{n}.{:060x}\r\n", dice.roll(u64::MAX)).as_bytes());
     }
     bytes
+}
+
+/// The text of a message, as its reader gets it in a letter.
+fn body(n: u64) -> Vec<u8> {
+    let message = String::from_utf8(message(n)).unwrap();
+    message.split_once("\r\n\r\n").unwrap().1.replace("\r\n", "\n").into_bytes()
 }
 
 /// Sends one message, and says how far it came, whatever happens to the server.
@@ -195,6 +203,7 @@ async fn kills_at_random_moments_lose_invent_and_corrupt_nothing() {
     .await;
     sealpost.stop().await;
 
+    let vault = Vault::of(&sealpost.state()).await;
     let mut by_recipient: HashMap<String, Vec<Taken>> = HashMap::new();
     for taken in hop.taken() {
         assert_eq!(taken.recipients.len(), 1, "{:?}", taken.recipients);
@@ -209,8 +218,10 @@ async fn kills_at_random_moments_lose_invent_and_corrupt_nothing() {
         // Corrupted: nothing.
         for taken in deliveries {
             if is_held(n) {
-                let text = String::from_utf8_lossy(&taken.bytes).into_owned();
-                assert!(text.contains("/p/") && text.ends_with("\r\n"), "{n} was to be held: {text}");
+                let link = address_in(&Mail { bytes: taken.bytes.clone() });
+                let (reader, parts) = vault.open(&link).await;
+                assert_eq!((&reader, parts.len()), (address, 1), "{n}");
+                assert!(parts[0] == body(n), "{n} isn't what was sent: {}", String::from_utf8_lossy(&parts[0]));
             } else {
                 assert!(taken.bytes.ends_with(&message(n)), "{n} isn't what was sent");
                 let trace = taken.bytes.len() - message(n).len();

@@ -1,9 +1,12 @@
-//! Two gateways on one PostgreSQL: they share the work, and when one dies the other ends what it had begun; once.
+//! Two gateways on one PostgreSQL share the work, and when one dies the other ends what it had begun; once. On SQLite there
+//! is one, and a second that is started by mistake takes nothing from it.
 
 use std::collections::BTreeMap;
+use std::fs;
 use std::time::Duration;
 
-use sqlx::{Connection, PgConnection};
+use sqlx::sqlite::SqliteConnectOptions;
+use sqlx::{ConnectOptions, Connection, PgConnection};
 
 use crate::hop::{Hop, Mood};
 use crate::patience::{PATIENCE, until};
@@ -12,7 +15,7 @@ use crate::postgres::Postgres;
 use crate::scratch::Scratch;
 use crate::sealpost::{Sealpost, Setup};
 use crate::smtp;
-use crate::world::{SENDER, shared};
+use crate::world::{READER, SENDER, shared};
 
 /// In seconds: how long a dead gateway's spooled messages are left to it.
 const LEASE: u32 = 600;
@@ -124,12 +127,13 @@ async fn two_gateways_share_one_postgres_and_one_ends_the_others_work() {
 
     // One dies while its mail is on its way, and while its letters are being sealed.
     pair.hop.is(Mood::Hanging);
+    let before = pair.sent.len();
     for n in 0..9 {
         pair.submit(if n < 6 { one } else { two }, Way::Relayed, if n == 0 { 200_000 } else { 500 }).await;
     }
     let mut vault = PgConnection::connect(&pair.postgres.url("postgres", "sealpost")).await.unwrap();
     let mut locked = vault.begin().await.unwrap();
-    sqlx::raw_sql("lock table vault.letters in access exclusive mode").execute(&mut *locked).await.unwrap();
+    sqlx::raw_sql("lock table vault.letters in share row exclusive mode").execute(&mut *locked).await.unwrap();
     for n in 0..6 {
         pair.submit(if n < 4 { one } else { two }, Way::Held, if n == 0 { 200_000 } else { 500 }).await;
     }
@@ -137,14 +141,25 @@ async fn two_gateways_share_one_postgres_and_one_ends_the_others_work() {
     let claimed = "select count(*) from gateway.spool where claimed_until > 0";
     until("all of them in somebody's hands", PATIENCE, async || (pair.ask(claimed) == 6).then_some(())).await;
     pair.one.kill().await;
+    // Started again at once, it takes nothing from the living one, nor what may be its.
+    let living: Vec<String> = pair.sent[before + 6..before + 9].iter().map(|(to, _)| format!("'{to}'")).collect();
+    let claims = format!(
+        "select queue_id, claim from gateway.spool
+         union select queue_id, claim from gateway.queue where recipient in ({}) order by 1",
+        living.join(", ")
+    );
+    let theirs = pair.postgres.psql("sealpost", &claims);
+    assert_eq!(theirs.lines().count(), 9, "{theirs}");
+    pair.one.open_gateway().await;
+    assert_eq!(pair.postgres.psql("sealpost", &claims), theirs);
+    pair.one.kill().await;
     locked.rollback().await.unwrap();
     pair.hop.is(Mood::Up);
-    let before = pair.sent.len();
     // The living one's own mail leaves; the other's is left alone until its leases end.
     until("the living one's letters", PATIENCE, async || (pair.ask(claimed) == 4).then_some(())).await;
     until("all relayed mail", PATIENCE + QUEUES_LEASE, async || {
         pair.two.command(&["queue", "retry", "--all"]);
-        (pair.arrived().len() == before - 4).then_some(())
+        (pair.arrived().len() == pair.sent.len() - 4).then_some(())
     })
     .await;
     assert_eq!(pair.ask(claimed), 4);
@@ -162,4 +177,39 @@ async fn two_gateways_share_one_postgres_and_one_ends_the_others_work() {
         let left = std::fs::read_dir(blobs.join(folder)).map_or(0, Iterator::count);
         assert_eq!(left, 0, "{folder}");
     }
+}
+
+/// With SQLite a gateway takes back at its start what a dead one had. It must not be a living one's.
+#[tokio::test(flavor = "multi_thread")]
+async fn who_finds_the_doors_taken_takes_nothing_back() {
+    let scratch = Scratch::new();
+    let hop = Hop::start(ports::free());
+    let mut sealpost = Sealpost::prepare(&scratch, Setup::between(hop.port(), hop.port()));
+    sealpost.command(&["init"]);
+    sealpost.open_gateway().await;
+    hop.is(Mood::Hanging);
+    let mail = format!("From: {SENDER}\r\nTo: {READER}\r\nSubject: x\r\n\r\nx\r\n");
+    assert!(smtp::send(sealpost.setup().smtp, SENDER, &[READER], mail.as_bytes()).await.accepted());
+    let blob = sealpost.state().join("gateway/blobs/outgoing/written-just-now");
+    fs::create_dir_all(blob.parent().unwrap()).unwrap();
+    fs::write(&blob, "x").unwrap();
+    let store = SqliteConnectOptions::new().filename(sealpost.state().join("gateway/gateway.db"));
+    let mut store = store.connect().await.unwrap();
+    let claims = "select claim from queue where claimed_until > 0";
+    let before: Vec<(String,)> = sqlx::query_as(claims).fetch_all(&mut store).await.unwrap();
+    assert!(before.len() == 1 && !before[0].0.is_empty(), "{before:?}");
+
+    let (code, said) = sealpost.failing(&["serve", "gateway"]);
+    assert!(code == Some(69) && said.contains("can't listen"), "{code:?} {said}");
+    let after: Vec<(String,)> = sqlx::query_as(claims).fetch_all(&mut store).await.unwrap();
+    assert_eq!(after, before);
+    assert!(blob.exists(), "its row may be on its way");
+    store.close().await.unwrap();
+
+    // A start that finds them free takes all of it back.
+    sealpost.kill().await;
+    hop.is(Mood::Up);
+    sealpost.open_gateway().await;
+    until("the mail", PATIENCE, async || (hop.taken().len() == 1).then_some(())).await;
+    assert!(!blob.exists(), "nobody's");
 }

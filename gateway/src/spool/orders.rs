@@ -54,11 +54,12 @@ impl Spool {
         self.ordered(transaction, Order::Retry, selection, done.rows_affected()).await
     }
 
-    /// Keeps messages from being worked on.
+    /// Keeps messages from being worked on. Whoever had one for longer than its lease can't end its work any more.
     pub async fn hold(&self, selection: Selection) -> Result<Changed, StoreError> {
         let mut transaction = self.store.begin().await?;
         let done = sqlx::query(
-            "update spool set state = 'held' where ($1 = '' or queue_id = $1) and state = 'active' and claimed_until < $2",
+            "update spool set state = 'held', claimed_until = 0, claim = ''
+             where ($1 = '' or queue_id = $1) and state = 'active' and claimed_until < $2",
         )
         .bind(selection.bound())
         .bind(self.clock.now())

@@ -285,6 +285,13 @@ async fn what_is_being_worked_on_is_not_held(bench: Bench) {
     assert_eq!(held, Changed { changed: 0, busy: 1 });
     bench.spool.end(&claimed).await.unwrap();
     assert_eq!(bench.spool.hold(Selection::All).await.unwrap(), NOBODY);
+    // Whose lease is over works in vain.
+    bench.accept(100).await;
+    let late = bench.spool.next().await.unwrap();
+    bench.clock.set(START + LEASE + 1);
+    assert_eq!(bench.another_process().await.hold(Selection::All).await.unwrap().changed, 1);
+    assert!(bench.spool.end(&late).await.is_err());
+    assert_eq!(bench.waiting().await.len(), 1);
 }
 
 async fn orphans_are_swept_when_they_are_old(bench: Bench) {

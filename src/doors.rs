@@ -106,8 +106,6 @@ pub async fn gateway(configuration: &Configuration, keeper: Keeper) -> Result<()
     let clock = Clock::system();
     let (gateway, queue) = parts::gateway(configuration, clock.clone()).await?;
     let gateway = Arc::new(gateway);
-    queue.take_back().await?;
-    gateway.spool().take_back().await?;
     let keyring = gateway.keyring();
     publish_certificate(gateway.vault(), &keyring.fingerprint_hex(), &keyring.certificate(), clock.now()).await?;
 
@@ -133,6 +131,9 @@ pub async fn gateway(configuration: &Configuration, keeper: Keeper) -> Result<()
         Some(address) => Some(listen(address).await?),
         None => None,
     };
+    // After the doors are ours: whoever has them already still works on what would be taken back.
+    queue.take_back().await?;
+    gateway.spool().take_back().await?;
     let reporter = Reporter::new(
         &configuration.smtp.hostname,
         configuration.mail.postmaster.clone(),

@@ -15,7 +15,8 @@ use crate::logging::time;
 use crate::parts;
 
 const LIST: &str = "A line is: id, kind, size, since when, sender -> recipient, state, attempts, next attempt, what the next server said.\n\
-    Kinds: spooled (accepted, not yet sealed or passed on), relayed, notification, code, answer (of a reader), report.\n\
+    Of spooled mail nothing is shown but that, without sender and recipient, and our own last error.\n\
+    Kinds: spooled (accepted, not yet sealed or passed on), relayed, encrypted, notification, code, answer (of a reader), report.\n\
     States: active (is tried when due), held (waits for `release` or `retry`).\n\
     What was delivered is no longer here.";
 
@@ -76,16 +77,21 @@ impl QueueCommand {
             Action::List { json } => list(&gateway, &queue, *json).await,
             Action::Show { id } => show(&gateway, &queue, *id).await,
             Action::Retry(which) => {
-                let mut changed = queue.retry(which.selection()).await?;
-                for waiting in gateway.spool().list().await? {
-                    if which.all || which.id == Some(waiting.queue_id) {
-                        changed.changed += u64::from(gateway.spool().retry(waiting.queue_id).await?);
-                    }
-                }
+                let meant = which.selection();
+                let changed = both(gateway.spool().retry(meant).await?, queue.retry(meant).await?);
                 say(&changed, "due now", which.all)
             }
-            Action::Hold(which) => say(&queue.hold(which.selection()).await?, "held", which.all),
-            Action::Release(which) => say(&queue.release(which.selection()).await?, "released", which.all),
+            Action::Hold(which) => {
+                let meant = which.selection();
+                // In the order in which mail goes: what leaves the spool meanwhile is met in the queue.
+                let changed = both(gateway.spool().hold(meant).await?, queue.hold(meant).await?);
+                say(&changed, "held", which.all)
+            }
+            Action::Release(which) => {
+                let meant = which.selection();
+                let changed = both(gateway.spool().release(meant).await?, queue.release(meant).await?);
+                say(&changed, "released", which.all)
+            }
             Action::Delete { id } => {
                 let mut changed = queue.delete(Selection::Id(*id)).await?;
                 changed.changed += u64::from(gateway.spool().delete(*id).await?);
@@ -93,6 +99,10 @@ impl QueueCommand {
             }
         }
     }
+}
+
+fn both(spooled: Changed, queued: Changed) -> Changed {
+    Changed { changed: spooled.changed + queued.changed, busy: spooled.busy + queued.busy }
 }
 
 fn say(changed: &Changed, what: &str, all: bool) -> Result<(), Failure> {
@@ -116,11 +126,13 @@ async fn list(gateway: &Gateway, queue: &Queue, json: bool) -> Result<(), Failur
             println!("{}", serde_json::json!({"spooled": waiting}));
         } else {
             println!(
-                "{}  spooled       {:>9}  {}  attempts {}  {}",
+                "{}  spooled       {:>9}  {}  {}  attempts {}  next {}  {}",
                 waiting.queue_id,
                 waiting.size,
                 time(waiting.received_at),
+                waiting.state.as_str(),
                 waiting.attempts,
+                time(waiting.next_at),
                 waiting.last_error
             );
         }
@@ -161,7 +173,8 @@ async fn show(gateway: &Gateway, queue: &Queue, id: QueueId) -> Result<(), Failu
     }
     for waiting in spooled {
         println!("message      {}", waiting.queue_id);
-        println!("state        spooled: accepted, not sealed or queued yet");
+        println!("kind         spooled: accepted, not sealed or queued yet");
+        println!("state        {}", waiting.state.as_str());
         println!("received     {}", time(waiting.received_at));
         println!("attempts     {}", waiting.attempts);
         println!("next         {}", time(waiting.next_at));

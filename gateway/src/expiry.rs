@@ -54,6 +54,9 @@ impl Gateway {
                 Err(cause) => error!(%cause, "letters could not be expired"),
             }
             self.tidy().await;
+            if let Err(cause) = self.spool.sweep_orphans().await {
+                error!(%cause, "blobs that lost their rows could not be swept from the spool");
+            }
             if let Err(cause) = self.forget_for_good().await {
                 error!(%cause, "what ended could not be forgotten");
             }
@@ -184,7 +187,6 @@ impl Gateway {
             self.queue.withdraw_notifications(&mut transaction, pickup_id).await?;
             transaction.commit().await?;
         }
-        self.spool.sweep_orphans().await?;
         self.stores.own.forget_deleted().await?;
         self.stores.vault.forget_deleted().await
     }
@@ -200,6 +202,7 @@ impl Gateway {
                 letters::destroy(&self.stores.vault, &self.stores.vault_blobs, letter).await?;
             }
         }
+        self.stores.vault_blobs.sweep_unfinished("content", sealed_before).await?;
         self.sweep_accounts(sealed_before).await
     }
 

@@ -30,7 +30,7 @@ use crate::pins::{self, Pinned};
 use crate::pipeline::Gateway;
 use crate::queue::{Kind, Mail};
 use crate::seal::{self, LinkSecret, PickupSecrets, SealError, SlipPlan};
-use crate::spool::Decision;
+use crate::spool::{Claimed, Decision};
 
 /// What holding a message comes to.
 #[derive(Default)]
@@ -118,9 +118,9 @@ impl Gateway {
     /// Seals for every recipient that is to be held; stores the letters in the vault.
     pub(crate) async fn hold(
         &self,
+        claimed: &Claimed,
         parsed: &ParsedMessage,
         decisions: &[Decision],
-        attempt: Attempt,
     ) -> Result<Held, StoreError> {
         let Some(sender) = parsed.received.envelope.reverse_path.address().cloned() else { return Ok(Held::default()) };
         let readers = self.readers(parsed, &sender, decisions).await?;
@@ -131,7 +131,11 @@ impl Gateway {
         let circles = circles(readers, &shown(parsed, &real))?;
         let now = self.clock.now();
         let expires_at = now.saturating_add(i64::try_from(self.settings.letter_lifetime.as_secs()).unwrap_or(i64::MAX));
+        // Whose claim was lost may come here late, when another worker's letters are on their way to be read.
+        let attempt = if claimed.attempts <= 1 { Attempt::First } else { Attempt::Again };
         let (circles, sealed) = self.seal(parsed, real, circles, expires_at, attempt).await?;
+        // Whoever lost the claim would replace a letter that its readers were told of.
+        self.spool.keep(claimed).await?;
         letters::store(&self.stores.vault, &self.stores.vault_blobs, sealed.content).await?;
 
         let sender_name = name_of(&sender, &parsed.facts.from);

@@ -27,7 +27,6 @@ use sealpost_vault::blobs::BlobStore;
 use sealpost_vault::clock::Clock;
 use sealpost_vault::db::{Db, Rows, StoreError, Write, Written};
 use sealpost_vault::id::{PickupId, QueueId, Token};
-use sealpost_vault::letters::Attempt;
 
 use crate::addresses::{Own, ReplyDomain};
 use crate::audit::{self, Event};
@@ -383,9 +382,7 @@ impl Gateway {
         let resolved = self.resolve(received.queue_id, decisions).await?;
         let relayed = self.relay(&parsed, &resolved.decisions).await?;
         let encrypted = self.encrypt(&parsed, &resolved.keyed).await?;
-        // Whose claim was lost may come here late, when another worker's letters are on their way to be read.
-        let attempt = if claimed.attempts <= 1 { Attempt::First } else { Attempt::Again };
-        let held = self.hold(&parsed, &resolved.decisions, attempt).await?;
+        let held = self.hold(claimed, &parsed, &resolved.decisions).await?;
         let returned = self.take_back(&parsed, &resolved.decisions).await?;
         let unsent = self.unsent(&parsed, &resolved.keyless)?;
         let mails: Vec<Mail> = relayed.into_iter().chain(encrypted).chain(held.notifications).chain(unsent).collect();

@@ -6,36 +6,43 @@
 //!
 //! Security: nothing of a spooled message is in clear on disk but its size and time.
 
+mod claim;
+mod frame;
 mod fresh;
+mod orders;
+
+#[cfg(test)]
+mod tests;
 
 use std::collections::VecDeque;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
-use sqlx::{Any, Transaction};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
 use sealpost_vault::blobs::BlobStore;
 use sealpost_vault::clock::{Clock, Time};
-use sealpost_vault::db::{Db, Engine, Kind, Rows, Statement, StoreError, Write, Written, met};
+use sealpost_vault::db::{Db, Engine, Kind, Rows, Statement, StoreError, met};
 use sealpost_vault::id::{ConversationId, QueueId, Token, random};
 use sealpost_vault::{EmailAddress, Identity};
 
-use crate::audit::{self, Event, Order, Treated, Treatment};
+use crate::audit::{self, Event, Treated, Treatment};
 use crate::envelope::Envelope;
 use crate::keyring::Keyring;
 use crate::policy::Clearance;
-use crate::smtp::{Client, ReceivedMessage};
+use crate::smtp::ReceivedMessage;
 
+use claim::{Adrift, Claim, Row};
+use frame::{decode, encode};
 use fresh::Fresh;
+
+pub use orders::Waiting;
 
 /// How long a worker may hold a message before another takes it.
 const LEASE: Time = 600;
 /// After this long, a blob without a row isn't on its way into one.
 const ORPHANED: Time = 3_600;
-/// Messages claimed at once, for all workers of this process: each claim is a commit.
-const CLAIMED_AT_ONCE: i64 = 32;
 /// Larger ones are sealed and opened off the async threads, in bytes.
 const QUICK: usize = 64 * 1024;
 /// Of messages that are being worked on, in mebibytes: what is larger than this, together, waits for its turn. Encrypting
@@ -85,40 +92,14 @@ pub struct Judged {
     pub decisions: Vec<Decision>,
 }
 
-#[derive(Serialize)]
-struct FrameRef<'a> {
-    envelope: &'a Envelope,
-    client: &'a Client,
-    received_at: Time,
-    decisions: &'a [Decision],
-}
-
-#[derive(Deserialize)]
-struct Frame {
-    envelope: Envelope,
-    client: Client,
-    received_at: Time,
-    decisions: Vec<Decision>,
-}
-
 /// A message that a worker has claimed.
 pub struct Claimed {
     pub judged: Judged,
     pub attempts: i64,
     claim: String,
+    claimed_until: Time,
     blob_key: String,
     _room: Option<OwnedSemaphorePermit>,
-}
-
-/// A message as an administrator sees it.
-#[derive(Debug, Serialize)]
-pub struct Waiting {
-    pub queue_id: QueueId,
-    pub size: i64,
-    pub received_at: Time,
-    pub attempts: i64,
-    pub next_at: Time,
-    pub last_error: String,
 }
 
 /// Keeps accepted messages.
@@ -134,26 +115,6 @@ pub struct Spool {
     at_hand: Arc<tokio::sync::Mutex<VecDeque<Row>>>,
     room: Arc<Semaphore>,
     fresh: Arc<Fresh>,
-}
-
-/// Whose claim is to be ended.
-#[derive(Clone, PartialEq)]
-enum Adrift {
-    /// All rows that have it.
-    All(String),
-    /// This row alone: others of the same claim are being worked on.
-    One(String, QueueId),
-}
-
-/// A claimed row as it is stored.
-struct Row {
-    queue_id: QueueId,
-    size: i64,
-    attempts: i64,
-    blob_key: String,
-    sealed: Vec<u8>,
-    claim: String,
-    claimed_until: Time,
 }
 
 impl Spool {
@@ -204,8 +165,9 @@ impl Spool {
             return Err(error);
         }
         if let Some(room) = hand {
-            let claimed = Claimed { judged, attempts, claim, blob_key: placed.blob_key, _room: Some(room) };
-            self.fresh.push(claimed, claimed_until);
+            let claimed =
+                Claimed { judged, attempts, claim, claimed_until, blob_key: placed.blob_key, _room: Some(room) };
+            self.fresh.push(claimed);
         }
         Ok(queue_id)
     }
@@ -236,7 +198,11 @@ impl Spool {
 
     /// Deletes blobs without a row that are old enough not to be on their way into one.
     pub async fn sweep_orphans(&self) -> Result<(), StoreError> {
-        for blob in self.blobs.older_than("spool", self.clock.now().saturating_sub(ORPHANED)).await? {
+        self.sweep_orphans_before(self.clock.now().saturating_sub(ORPHANED)).await
+    }
+
+    async fn sweep_orphans_before(&self, moment: Time) -> Result<(), StoreError> {
+        for blob in self.blobs.older_than("spool", moment).await? {
             let named: Option<(i64,)> = sqlx::query_as("select size from spool where blob_key = $1")
                 .bind(&blob)
                 .fetch_optional(self.store.reader())
@@ -257,9 +223,9 @@ impl Spool {
         }
         let Some(row) = self.next_row().await? else { return Ok(None) };
         let room = self.room_for(&row).await;
-        let Row { queue_id, attempts, blob_key, sealed, claim, .. } = row;
+        let Row { queue_id, attempts, blob_key, sealed, claim, claimed_until, .. } = row;
         match self.open(queue_id, &blob_key, sealed).await {
-            Ok(judged) => Ok(Some(Claimed { judged, attempts, claim, blob_key, _room: room })),
+            Ok(judged) => Ok(Some(Claimed { judged, attempts, claim, claimed_until, blob_key, _room: room })),
             Err(error) => {
                 // Stays in the spool for an administrator; it must not be lost and can't be opened.
                 self.put_off(queue_id, &claim, attempts, "can't be opened with this spool key").await?;
@@ -315,6 +281,22 @@ impl Spool {
         }
         let opened = tokio::task::spawn_blocking(unseal).await;
         opened.map_err(|_| StoreError::Corrupt("a spooled message whose decryption panicked"))?
+    }
+
+    /// Before what only the holder of a claim may do: an error where somebody else has it. Costs nothing as long as most of
+    /// the lease is left; the process may have stood still since.
+    pub async fn keep(&self, claimed: &Claimed) -> Result<(), StoreError> {
+        let now = self.clock.now();
+        if claimed.claimed_until.saturating_sub(now) > LEASE / 2 {
+            return Ok(());
+        }
+        let done = sqlx::query("update spool set claimed_until = $1 where queue_id = $2 and claim = $3")
+            .bind(now.saturating_add(LEASE))
+            .bind(claimed.judged.received.queue_id.to_string())
+            .bind(claimed.claim.clone())
+            .execute(self.store.writer())
+            .await?;
+        met(&done, 1)
     }
 
     /// Ends a claim with success, together with the rows that queue the result. Delete the blob afterwards with [`Spool::sweep`].
@@ -379,57 +361,14 @@ impl Spool {
         met(&done, 1)
     }
 
-    /// Call once before any worker: on SQLite, where one gateway works, a dead predecessor's claims end at once.
-    /// On PostgreSQL they may be a living one's, and end by themselves.
+    /// Call once before any worker and any client: on SQLite, where one gateway works, a dead predecessor's claims end at
+    /// once, and what it was writing is nobody's. On PostgreSQL both may be a living one's, and end by themselves.
     pub async fn take_back(&self) -> Result<(), StoreError> {
         if self.store.engine() == Engine::Sqlite {
             sqlx::query("update spool set claimed_until = 0, claim = ''").execute(self.store.writer()).await?;
+            self.sweep_orphans_before(Time::MAX).await?;
         }
         Ok(())
-    }
-
-    /// What waits, oldest first.
-    pub async fn list(&self) -> Result<Vec<Waiting>, StoreError> {
-        let rows: Vec<(String, i64, i64, i64, i64, String)> = sqlx::query_as(
-            "select queue_id, size, received_at, attempts, next_at, last_error from spool order by received_at, queue_id",
-        )
-        .fetch_all(self.store.reader())
-        .await?;
-        rows.into_iter()
-            .map(|(id, size, received_at, attempts, next_at, last_error)| {
-                Ok(Waiting { queue_id: id.parse()?, size, received_at, attempts, next_at, last_error })
-            })
-            .collect()
-    }
-
-    /// Makes a waiting message due now. False where there is none.
-    pub async fn retry(&self, queue_id: QueueId) -> Result<bool, StoreError> {
-        let mut transaction = self.store.begin().await?;
-        let done = sqlx::query("update spool set next_at = 0 where queue_id = $1")
-            .bind(queue_id.to_string())
-            .execute(&mut *transaction)
-            .await?;
-        if done.rows_affected() != 1 {
-            return Ok(false);
-        }
-        let ordered = Event::QueueOrdered { order: Order::Retry, of: Some(queue_id), rows: 1 };
-        audit::record(&mut transaction, ordered, self.clock.now()).await?;
-        transaction.commit().await?;
-        Ok(true)
-    }
-
-    /// Deletes a waiting message for good. False where there is none.
-    pub async fn delete(&self, queue_id: QueueId) -> Result<bool, StoreError> {
-        let mut transaction = self.store.begin().await?;
-        let row: Option<(String,)> = sqlx::query_as("delete from spool where queue_id = $1 returning blob_key")
-            .bind(queue_id.to_string())
-            .fetch_optional(&mut *transaction)
-            .await?;
-        let Some((blob_key,)) = row else { return Ok(false) };
-        audit::record(&mut transaction, Event::SpoolDeleted { message: queue_id }, self.clock.now()).await?;
-        transaction.commit().await?;
-        self.blobs.delete(&blob_key).await?;
-        Ok(true)
     }
 
     /// How long a worker waits for the next due message at most.
@@ -459,60 +398,6 @@ fn record_relayed(rows: &mut Rows, message: QueueId, decisions: &[Decision], now
     Ok(())
 }
 
-/// Takes what is due. Several processes may want the same rows: the outer condition leaves each row to one of them.
-struct Claim {
-    id: String,
-    now: Time,
-    rows: Mutex<VecDeque<Row>>,
-}
-
-impl Write for Claim {
-    fn write<'t>(&'t self, transaction: &'t mut Transaction<'static, Any>) -> Written<'t> {
-        Box::pin(async move {
-            let claimed_until = self.now.saturating_add(LEASE);
-            let found: Vec<(String, i64, i64, String, Vec<u8>)> = sqlx::query_as(
-                "update spool set claimed_until = $1, claim = $2, attempts = attempts + 1
-                 where queue_id in (select queue_id from spool where next_at <= $3 and claimed_until < $3 order by next_at limit $4)
-                   and next_at <= $3 and claimed_until < $3
-                 returning queue_id, size, attempts, blob_key, sealed",
-            )
-            .bind(claimed_until)
-            .bind(self.id.clone())
-            .bind(self.now)
-            .bind(CLAIMED_AT_ONCE)
-            .fetch_all(&mut **transaction)
-            .await?;
-            let rows: Result<VecDeque<Row>, StoreError> = found
-                .into_iter()
-                .map(|(queue_id, size, attempts, blob_key, sealed)| {
-                    let (queue_id, claim) = (queue_id.parse()?, self.id.clone());
-                    Ok(Row { queue_id, size, attempts, blob_key, sealed, claim, claimed_until })
-                })
-                .collect();
-            *self.rows.lock().unwrap_or_else(PoisonError::into_inner) = rows?;
-            Ok(())
-        })
-    }
-}
-
-/// Length of the frame as 32 bits big-endian, the frame as JSON, the message's bytes.
-fn encode(judged: &Judged) -> Result<Vec<u8>, StoreError> {
-    let Judged { received, decisions } = judged;
-    let json = serde_json::to_vec(&FrameRef {
-        envelope: &received.envelope,
-        client: &received.client,
-        received_at: received.received_at,
-        decisions,
-    })?;
-    let length = u32::try_from(json.len()).map_err(|_| StoreError::Corrupt("an envelope too large to spool"))?;
-    // Room for the tag, so that sealing needn't move it.
-    let mut out = Vec::with_capacity(4 + json.len() + received.bytes.len() + 64);
-    out.extend_from_slice(&length.to_be_bytes());
-    out.extend_from_slice(&json);
-    out.extend_from_slice(&received.bytes);
-    Ok(out)
-}
-
 /// A decision as the audit says it: without the tokens of our own addresses.
 fn treated(decision: &Decision) -> Treated<'_> {
     let (recipient, treatment, rule) = match decision {
@@ -524,20 +409,4 @@ fn treated(decision: &Decision) -> Treated<'_> {
         Decision::Drop => (None, Treatment::Drop, ""),
     };
     Treated { recipient, treatment, rule }
-}
-
-fn decode(queue_id: QueueId, spooled: Vec<u8>) -> Result<Judged, StoreError> {
-    let cut = StoreError::Corrupt("a spooled message that ends early");
-    let Some((length, rest)) = spooled.split_first_chunk::<4>() else { return Err(cut) };
-    let length = usize::try_from(u32::from_be_bytes(*length)).unwrap_or(usize::MAX);
-    let Some((frame, bytes)) = rest.split_at_checked(length) else { return Err(cut) };
-    let frame: Frame = serde_json::from_slice(frame)?;
-    let received = ReceivedMessage {
-        queue_id,
-        envelope: frame.envelope,
-        client: frame.client,
-        received_at: frame.received_at,
-        bytes: bytes.to_vec(),
-    };
-    Ok(Judged { received, decisions: frame.decisions })
 }

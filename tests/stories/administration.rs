@@ -3,6 +3,9 @@
 use std::fs;
 use std::process::Command;
 
+use sqlx::sqlite::SqliteConnectOptions;
+use sqlx::{ConnectOptions, Connection, Executor};
+
 use crate::patience::{PATIENCE, until};
 use crate::process::run;
 use crate::scratch::Scratch;
@@ -95,4 +98,55 @@ async fn the_queue_is_listed_retried_and_deleted() {
     world.behind.start().await;
     assert!(world.behind.maildir().all().is_empty());
     assert!(world.sealpost.stop().await.success(), "stops gracefully");
+}
+
+/// The lines of `queue list` with this text.
+fn listed(world: &World, text: &str) -> Vec<String> {
+    let listed = world.sealpost.command(&["queue", "list"]);
+    listed.lines().filter(|line| line.contains(text)).map(str::to_owned).collect()
+}
+
+async fn in_vault(world: &World, statement: &'static str) {
+    let vault = SqliteConnectOptions::new().filename(world.sealpost.state().join("vault/vault.db"));
+    let mut vault = vault.connect().await.unwrap();
+    vault.execute(statement).await.unwrap();
+    vault.close().await.unwrap();
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn spooled_and_queued_mail_is_held_released_and_retried() {
+    let mut world = World::start(Database::Sqlite).await;
+    world.behind.stop().await;
+    in_vault(&world, "alter table letters rename to letters_away").await;
+    for (to, subject) in [(READER, "x"), ("ben@mail.example", "[secure] x")] {
+        let message = format!("From: {SENDER}\r\nTo: {to}\r\nSubject: {subject}\r\n\r\nx\r\n");
+        world.submit(SENDER, &[to], message.as_bytes()).await;
+    }
+    let lines = until("one spooled, one queued, both tried", PATIENCE, async || {
+        let lines = [listed(&world, READER), listed(&world, "spooled")].concat();
+        (lines.len() == 2 && lines.iter().all(|line| line.contains("active  attempts 1"))).then_some(lines)
+    })
+    .await;
+    let [queued, spooled] = [0, 1].map(|n: usize| lines[n].split_whitespace().next().unwrap().to_owned());
+    let command = |arguments: &[&str]| world.sealpost.command(&[&["queue"], arguments].concat());
+
+    for id in [&queued, &spooled] {
+        assert_eq!(command(&["hold", id]), "1 held\n");
+        let (code, said) = world.sealpost.failing(&["queue", "hold", id]);
+        assert!(code == Some(64) && said.contains("nothing is to be done"), "{code:?} {said}");
+        assert!(command(&["show", id]).contains("state        held\n"));
+    }
+    assert_eq!(command(&["release", "--all"]), "2 released\n");
+    assert_eq!(listed(&world, "  active  attempts 1").len(), 2);
+    assert_eq!(command(&["hold", "--all"]), "2 held\n");
+    assert_eq!(listed(&world, "  held  attempts 1").len(), 2);
+    assert_eq!(command(&["release", &spooled]), "1 released\n");
+    assert_eq!((listed(&world, "  held  ").len(), listed(&world, "  active  ").len()), (1, 1));
+
+    in_vault(&world, "alter table letters_away rename to letters").await;
+    world.behind.start().await;
+    assert_eq!(world.sealpost.command(&["queue", "retry", "--all"]), "2 due now\n");
+    for to in [READER, "ben@mail.example"] {
+        world.outside(to, |_| true).await;
+    }
 }

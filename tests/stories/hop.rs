@@ -3,7 +3,7 @@
 //! Standards: RFC 5321.
 
 use std::sync::{Arc, Mutex};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use tokio::io::{AsyncBufReadExt, AsyncWriteExt, BufReader};
 use tokio::net::{TcpListener, TcpStream};
@@ -49,6 +49,8 @@ pub struct Taken {
     pub answered: bool,
     /// What [`Hop::begin`] was last told.
     pub life: usize,
+    /// When it was taken, before the reply.
+    pub at: Instant,
 }
 
 pub struct Hop {
@@ -154,7 +156,7 @@ async fn converse(
                 let Some(bytes) = content(&mut stream).await? else { return Ok(()) };
                 let take = |answered| {
                     let recipients = recipients.clone();
-                    taken.lock().unwrap().push(Taken { recipients, bytes, answered, life });
+                    taken.lock().unwrap().push(Taken { recipients, bytes, answered, life, at: Instant::now() });
                 };
                 match now {
                     Mood::NotThisMessage => b"450 4.2.0 Not now\r\n",

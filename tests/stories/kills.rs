@@ -7,23 +7,27 @@
 use std::collections::HashMap;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
-use std::time::{Duration, SystemTime};
+use std::time::{Duration, Instant, SystemTime};
 
 use tokio::io::{AsyncBufReadExt, AsyncWriteExt, BufReader};
 use tokio::net::TcpStream;
 use tokio::task::JoinSet;
 
 use crate::hop::{Hop, Mood, Taken};
+use crate::maildir::Mail;
+use crate::opened::Vault;
 use crate::patience::until;
 use crate::ports;
 use crate::scratch::Scratch;
 use crate::sealpost::{Sealpost, Setup};
-use crate::world::SENDER;
+use crate::world::{SENDER, address_in};
 
 /// Clients at a time.
 const CLIENTS: u64 = 8;
 /// Deliveries that can be on their way when the process dies, on both routes together.
 const ON_THEIR_WAY: usize = 40;
+/// What the process that dies had been told may not be written down yet if it was told so short a time before.
+const WRITTEN_DOWN: Duration = Duration::from_secs(2);
 
 /// How far a message came.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -70,6 +74,12 @@ fn message(n: u64) -> Vec<u8> {
         bytes.extend_from_slice(format!(".{n}.{:060x}\r\n", dice.roll(u64::MAX)).as_bytes());
     }
     bytes
+}
+
+/// The text of a message, as its reader gets it in a letter.
+fn body(n: u64) -> Vec<u8> {
+    let message = String::from_utf8(message(n)).unwrap();
+    message.split_once("\r\n\r\n").unwrap().1.replace("\r\n", "\n").into_bytes()
 }
 
 /// Sends one message, and says how far it came, whatever happens to the server.
@@ -152,7 +162,7 @@ async fn kills_at_random_moments_lose_invent_and_corrupt_nothing() {
             }
         });
     }
-    let mut moods = Vec::new();
+    let (mut moods, mut deaths) = (Vec::new(), Vec::new());
     for life in 1..=kills {
         if moods.is_empty() {
             moods = Mood::ALL.to_vec();
@@ -165,7 +175,9 @@ async fn kills_at_random_moments_lose_invent_and_corrupt_nothing() {
             sealpost.command(&["queue", "retry", "--all"]);
             tokio::time::sleep(Duration::from_millis(dice.roll(300))).await;
         }
+        let begin = Instant::now();
         sealpost.kill().await;
+        deaths.push((begin, Instant::now()));
         hop.begin(life);
         sealpost.open().await;
     }
@@ -191,6 +203,7 @@ async fn kills_at_random_moments_lose_invent_and_corrupt_nothing() {
     .await;
     sealpost.stop().await;
 
+    let vault = Vault::of(&sealpost.state()).await;
     let mut by_recipient: HashMap<String, Vec<Taken>> = HashMap::new();
     for taken in hop.taken() {
         assert_eq!(taken.recipients.len(), 1, "{:?}", taken.recipients);
@@ -205,8 +218,10 @@ async fn kills_at_random_moments_lose_invent_and_corrupt_nothing() {
         // Corrupted: nothing.
         for taken in deliveries {
             if is_held(n) {
-                let text = String::from_utf8_lossy(&taken.bytes).into_owned();
-                assert!(text.contains("/p/") && text.ends_with("\r\n"), "{n} was to be held: {text}");
+                let link = address_in(&Mail { bytes: taken.bytes.clone() });
+                let (reader, parts) = vault.open(&link).await;
+                assert_eq!((&reader, parts.len()), (address, 1), "{n}");
+                assert!(parts[0] == body(n), "{n} isn't what was sent: {}", String::from_utf8_lossy(&parts[0]));
             } else {
                 assert!(taken.bytes.ends_with(&message(n)), "{n} isn't what was sent");
                 let trace = taken.bytes.len() - message(n).len();
@@ -219,6 +234,12 @@ async fn kills_at_random_moments_lose_invent_and_corrupt_nothing() {
         let mut lives: Vec<usize> = answered.iter().map(|taken| taken.life).collect();
         lives.dedup();
         assert_eq!(lives.len(), answered.len(), "{n} came twice to the same process, which had its answer");
+        for pair in answered.windows(2) {
+            let told = pair[0].at;
+            let died =
+                deaths.iter().any(|(begin, end)| *end > told && begin.saturating_duration_since(told) < WRITTEN_DOWN);
+            assert!(died && pair[0].at < pair[1].at, "{n} came again though nothing died soon after its answer");
+        }
         again += answered.len() - usize::from(!answered.is_empty());
     }
     assert!(again <= kills * ON_THEIR_WAY, "{again} came again");

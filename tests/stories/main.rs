@@ -20,6 +20,7 @@ mod hop;
 mod http;
 mod maildir;
 mod node;
+mod opened;
 mod patience;
 mod ports;
 mod postfix;
@@ -28,6 +29,9 @@ mod process;
 mod reader;
 mod scratch;
 mod sealpost;
+#[path = "../../gateway/tests/road/openpgp.rs"]
+#[expect(dead_code, reason = "what a reader sends is sealed by browsers here")]
+mod sequoia;
 mod smtp;
 mod world;
 
@@ -45,6 +49,7 @@ mod doors;
 mod durability;
 mod encryption;
 mod endings;
+mod gateways;
 mod hostile;
 mod keys;
 mod kills;

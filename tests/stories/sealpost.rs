@@ -139,6 +139,8 @@ postmaster = "postmaster@{HOME}"
 pub struct Sealpost {
     setup: Setup,
     directory: PathBuf,
+    /// Of configuration and log.
+    name: &'static str,
     environment: Vec<(String, String)>,
     doors: Option<Running>,
 }
@@ -157,7 +159,14 @@ impl Sealpost {
     pub fn prepare(scratch: &Scratch, setup: Setup) -> Self {
         let directory = scratch.directory("sealpost");
         fs::write(directory.join("sealpost.toml"), setup.toml(&directory)).unwrap();
-        Self { setup, directory, environment: Vec::new(), doors: None }
+        Self { setup, directory, name: "sealpost", environment: Vec::new(), doors: None }
+    }
+
+    /// Another one with these doors, on the same keys and stores. One is enough.
+    pub fn beside(&self, setup: Setup) -> Self {
+        let (directory, name) = (self.directory.clone(), "beside");
+        fs::write(directory.join("beside.toml"), setup.toml(&directory)).unwrap();
+        Self { setup, directory, name, environment: self.environment.clone(), doors: None }
     }
 
     /// A variable in the environment of everything that runs from now on.
@@ -170,6 +179,20 @@ impl Sealpost {
         if let Err((status, log)) = self.try_open().await {
             panic!("sealpost serve ended before its doors were open ({status}):\n{log}");
         }
+    }
+
+    /// Runs the gateway alone, and waits for its SMTP door.
+    pub async fn open_gateway(&mut self) {
+        assert!(self.doors.is_none(), "sealpost runs");
+        let mut serve = self.executable();
+        serve.args(["serve", "gateway"]).env("SEALPOST_LOG", "debug,sqlx=info");
+        let mut running = Running::start(self.name, serve, &self.log_file());
+        until("the gateway's door", PATIENCE, async || {
+            assert!(running.ended().is_none(), "it ended before its door was open:\n{}", running.log());
+            smtp::Client::try_connect(self.setup.smtp).await
+        })
+        .await;
+        self.doors = Some(running);
     }
 
     /// Runs the gateway alone below strace, which writes these calls to `trace`, and waits for its SMTP door.
@@ -296,7 +319,7 @@ impl Sealpost {
 
     fn executable(&self) -> Command {
         let mut command = Command::new(EXECUTABLE);
-        command.arg("--config").arg(self.directory.join("sealpost.toml")).current_dir(&self.directory);
+        command.arg("--config").arg(self.directory.join(format!("{}.toml", self.name))).current_dir(&self.directory);
         command.envs(self.environment.iter().map(|(name, value)| (name, value)));
         command
     }
@@ -315,7 +338,7 @@ impl Sealpost {
     }
 
     fn log_file(&self) -> PathBuf {
-        self.directory.join("sealpost.log")
+        self.directory.join(format!("{}.log", self.name))
     }
 }
 

@@ -96,7 +96,7 @@ impl World {
 }
 
 /// One database, a schema for each store, a role for each door.
-fn shared(postgres: &Postgres) -> Store {
+pub fn shared(postgres: &Postgres) -> Store {
     postgres.create_roles_apart();
     let [gateway, portal] = ["sealpost", "sealpost_portal"].map(|role| postgres.url(role, "sealpost"));
     Store::Postgres { vault: gateway.clone(), gateway, portal, role: "sealpost_portal".to_owned() }

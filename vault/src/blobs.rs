@@ -85,6 +85,16 @@ impl BlobStore {
         Ok(found.into_iter().filter(|found| found.written < moment).map(|found| found.key).collect())
     }
 
+    /// Deletes what somebody began to write before `moment` into a folder of the messages in this one, and never ended.
+    pub async fn sweep_unfinished(&self, folder: &'static str, moment: Time) -> Result<(), StoreError> {
+        let found = self.blocking(move |directory| directory.unfinished(folder, moment)).await?;
+        for key in found {
+            tracing::info!(key, "an unfinished blob is deleted");
+            self.delete(&key).await?;
+        }
+        Ok(())
+    }
+
     async fn blocking<T: Send + 'static>(
         &self,
         work: impl FnOnce(&Directory) -> io::Result<T> + Send + 'static,

@@ -330,7 +330,7 @@ async fn an_account_that_is_reset_while_its_letter_is_sealed_loses_no_letter() {
     gateway.message(bench.received(Door::Inside, ANNA, &[to], &mail)).await.unwrap();
     let mut claimed = gateway.spool.claim().await.unwrap().unwrap();
     let parsed = gateway.parse_again(&claimed.judged.received).await.unwrap();
-    let sealed = gateway.hold(&parsed, &claimed.judged.decisions, Attempt::First).await.unwrap();
+    let sealed = gateway.hold(&claimed, &parsed, &claimed.judged.decisions).await.unwrap();
     gateway.reset_account(&address(to)).await.unwrap();
     let mut transaction = gateway.own_store().begin().await.unwrap();
     assert!(sealed.letters.hold_accounts(&mut transaction).await.is_err());
@@ -342,4 +342,55 @@ async fn an_account_that_is_reset_while_its_letter_is_sealed_loses_no_letter() {
     assert_eq!(pickup.way, pickups::Way::Link);
     let halves = sealpost_vault::letters::link_halves(gateway.vault(), pickup.pickup_id).await.unwrap();
     assert!(halves.is_some());
+}
+
+/// The letter would be lost: one that no notification leads to would take its place.
+#[tokio::test]
+async fn who_lost_its_claim_replaces_no_letter() {
+    let bench = Bench::new().await;
+    let gateway = &bench.gateway;
+    gateway.message(bench.received(Door::Inside, ANNA, &["p@mail.example"], &held("x"))).await.unwrap();
+    let lost = gateway.spool.claim().await.unwrap().unwrap();
+    // Stood still for longer than the lease; somebody else did the work.
+    bench.clock.set(NOW + 601);
+    let claimed = gateway.spool.claim().await.unwrap().unwrap();
+    gateway.carry(&claimed).await.unwrap();
+    let [pickup] = bench.pickups().await.try_into().unwrap();
+    gateway.carry(&lost).await.unwrap_err();
+    let halves = sealpost_vault::letters::link_halves(gateway.vault(), pickup.pickup_id).await.unwrap();
+    assert!(halves.is_some(), "the letter that was announced is still there");
+    assert_eq!(bench.queue.list().await.unwrap().len(), 1);
+}
+
+#[tokio::test]
+async fn trouble_with_letters_keeps_no_orphan_in_the_spool() {
+    let bench = Bench::new().await;
+    let folder = bench.directory.path().join("gateway/blobs/spool");
+    std::fs::create_dir_all(&folder).unwrap();
+    let file = std::fs::File::create(folder.join("orphan")).unwrap();
+    file.set_modified(std::time::UNIX_EPOCH).unwrap();
+    bench.in_own("alter table pickups rename to pickups_away").await;
+    let stop = CancellationToken::new();
+    let job = tokio::spawn(Arc::clone(&bench.gateway).keep_dates(stop.clone()));
+    let begin = Instant::now();
+    while bench.has_file("gateway/blobs/spool") {
+        assert!(begin.elapsed() < Duration::from_secs(30), "the orphan is still there");
+        tokio::time::sleep(Duration::from_millis(10)).await;
+    }
+    stop.cancel();
+    job.await.unwrap();
+}
+
+#[tokio::test]
+async fn what_was_never_written_to_its_end_leaves_the_vault() {
+    let bench = Bench::new().await;
+    let message = bench.directory.path().join("vault/blobs/content/1");
+    std::fs::create_dir_all(&message).unwrap();
+    for (name, age) in [("staged-old", 3_601), ("staged-young", 3_600)] {
+        let file = std::fs::File::create(message.join(name)).unwrap();
+        let written = u64::try_from(NOW - age).unwrap();
+        file.set_modified(std::time::UNIX_EPOCH + Duration::from_secs(written)).unwrap();
+    }
+    bench.gateway.sweep().await.unwrap();
+    assert!(!message.join("staged-old").exists() && message.join("staged-young").exists());
 }

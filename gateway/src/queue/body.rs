@@ -131,9 +131,9 @@ impl Queue {
         }
     }
 
-    /// Blobs without a body's row that are old enough not to be on their way into one.
-    async fn sweep_orphans(&self) -> Result<(), StoreError> {
-        for blob in self.blobs.older_than("outgoing", self.clock.now().saturating_sub(ORPHANED)).await? {
+    /// Blobs without a body's row that were written before `moment`.
+    pub(super) async fn sweep_orphans(&self, moment: Time) -> Result<(), StoreError> {
+        for blob in self.blobs.older_than("outgoing", moment).await? {
             let named: Option<(i64,)> = sqlx::query_as("select size from outgoing where blob_key = $1")
                 .bind(&blob)
                 .fetch_optional(self.store.reader())
@@ -157,7 +157,7 @@ impl Queue {
         for (body_id, blob_key) in done {
             self.forget_body(&body_id, &blob_key).await?;
         }
-        self.sweep_orphans().await
+        self.sweep_orphans(self.clock.now().saturating_sub(ORPHANED)).await
     }
 
     /// After a transaction that deleted rows of this body: the body, if none is left.

@@ -186,8 +186,9 @@ impl Queue {
         Ok(())
     }
 
-    /// At the start of the only process that delivers: what its predecessor had claimed when it died is free at once.
-    /// On PostgreSQL others may deliver too; there, leases end claims.
+    /// At the start of the only process that delivers, before anything is placed: what its predecessor had claimed when it
+    /// died is free at once, and bodies that it hadn't queued are nobody's. On PostgreSQL others may work too; there, leases
+    /// end claims, and orphans are swept when they are old.
     pub async fn take_back(&self) -> Result<(), StoreError> {
         match self.store.engine() {
             Engine::Postgres => {}
@@ -195,6 +196,7 @@ impl Queue {
                 sqlx::query("update queue set claimed_until = 0, claim = '' where claimed_until > 0")
                     .execute(self.store.writer())
                     .await?;
+                self.sweep_orphans(Time::MAX).await?;
             }
         }
         Ok(())

@@ -14,7 +14,8 @@ use super::{Kind, Queue, Route, UnknownWord, words};
 use crate::audit::{self, Event, Order};
 
 /// Whether a row is tried.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, serde::Serialize)]
+#[serde(rename_all = "lowercase")]
 pub enum State {
     Active,
     /// Waits for an administrator.
@@ -77,10 +78,15 @@ pub struct Counts {
 
 impl Selection {
     /// `$1` in `($1 = '' or queue_id = $1 or origin_id = $1)`.
-    fn bound(self) -> String {
+    pub(crate) fn bound(self) -> String {
+        self.id().map_or_else(String::new, |id| id.to_string())
+    }
+
+    /// `None`: all.
+    pub(crate) fn id(self) -> Option<QueueId> {
         match self {
-            Self::All => String::new(),
-            Self::Id(id) => id.to_string(),
+            Self::All => None,
+            Self::Id(id) => Some(id),
         }
     }
 }
@@ -241,11 +247,7 @@ impl Queue {
         if rows == 0 {
             return Ok(());
         }
-        let of = match selection {
-            Selection::All => None,
-            Selection::Id(id) => Some(id),
-        };
-        audit::record(tx, Event::QueueOrdered { order, of, rows }, self.clock.now()).await
+        audit::record(tx, Event::QueueOrdered { order, of: selection.id(), rows }, self.clock.now()).await
     }
 
     /// What was deleted undelivered is named row by row.

@@ -23,7 +23,7 @@ const OVERHEAD: usize = 2 * 1024;
 const RECIPIENT: usize = 1024;
 
 pub(super) struct Fresh {
-    messages: Mutex<VecDeque<(Claimed, Time)>>,
+    messages: Mutex<VecDeque<Claimed>>,
     room: Arc<Semaphore>,
     is_taken_from: AtomicBool,
 }
@@ -35,7 +35,7 @@ impl Default for Fresh {
 }
 
 impl Fresh {
-    fn messages(&self) -> MutexGuard<'_, VecDeque<(Claimed, Time)>> {
+    fn messages(&self) -> MutexGuard<'_, VecDeque<Claimed>> {
         self.messages.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
@@ -50,8 +50,8 @@ impl Fresh {
         Arc::clone(&self.room).try_acquire_many_owned(octets).ok()
     }
 
-    pub(super) fn push(&self, claimed: Claimed, claimed_until: Time) {
-        self.messages().push_back((claimed, claimed_until));
+    pub(super) fn push(&self, claimed: Claimed) {
+        self.messages().push_back(claimed);
     }
 
     /// The next one. Of what lay here for too long the lease ends by itself.
@@ -59,13 +59,12 @@ impl Fresh {
         self.is_taken_from.store(true, Ordering::SeqCst);
         let mut messages = self.messages();
         std::iter::from_fn(|| messages.pop_front())
-            .find(|(_, claimed_until)| claimed_until.saturating_sub(now) > LEASE / 2)
-            .map(|(claimed, _)| claimed)
+            .find(|claimed| claimed.claimed_until.saturating_sub(now) > LEASE / 2)
     }
 
     /// Before a stop: what no worker has taken. Nothing comes any more but what was on its way, whose lease ends it.
     pub(super) fn empty(&self) -> impl Iterator<Item = Claimed> {
         self.is_taken_from.store(false, Ordering::SeqCst);
-        std::mem::take(&mut *self.messages()).into_iter().map(|(claimed, _)| claimed)
+        std::mem::take(&mut *self.messages()).into_iter()
     }
 }

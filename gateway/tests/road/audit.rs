@@ -202,10 +202,15 @@ pub async fn an_administrators_orders_are_recorded(road: Road) {
     road.queue.retry(Selection::Id(row)).await.unwrap();
     road.queue.delete(Selection::Id(row)).await.unwrap();
     let waiting = road.submit(SENDER, &["anna@home.example"], &marked("anna@home.example")).await.unwrap();
-    assert!(road.gateway.spool().retry(waiting).await.unwrap());
-    assert!(road.gateway.spool().delete(waiting).await.unwrap());
-    assert!(!road.gateway.spool().delete(waiting).await.unwrap());
-    assert!(!road.gateway.spool().retry(waiting).await.unwrap());
+    let spool = road.gateway.spool();
+    for _ in 0..2 {
+        spool.hold(Selection::Id(waiting)).await.unwrap();
+    }
+    spool.release(Selection::All).await.unwrap();
+    assert_eq!(spool.retry(Selection::Id(waiting)).await.unwrap().changed, 1);
+    assert!(spool.delete(waiting).await.unwrap());
+    assert!(!spool.delete(waiting).await.unwrap());
+    assert_eq!(spool.retry(Selection::Id(waiting)).await.unwrap().changed, 0);
     let records = records(&road).await;
     let shown: Vec<(&str, &Value, &Value)> =
         records.iter().map(|(record, _)| (record["kind"].as_str().unwrap(), &record["order"], &record["of"])).collect();
@@ -220,6 +225,8 @@ pub async fn an_administrators_orders_are_recorded(road: Road) {
             ("queue-ordered", &word("retry"), &row),
             ("queue-deleted", &Value::Null, &Value::Null),
             ("accepted", &Value::Null, &Value::Null),
+            ("queue-ordered", &word("hold"), &id),
+            ("queue-ordered", &word("release"), &Value::Null),
             ("queue-ordered", &word("retry"), &id),
             ("spool-deleted", &Value::Null, &Value::Null),
         ]

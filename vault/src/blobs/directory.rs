@@ -22,6 +22,8 @@ use crate::id::random;
 const DEEPEST: usize = 3;
 /// What is being written has such a name until it is whole.
 const STAGED: &str = "staged-";
+/// Of unfinished writes: more are found the next time.
+const MOST_AT_ONCE: usize = 1_000;
 
 /// An open directory; what is renamed over its path later doesn't matter.
 #[derive(Debug)]
@@ -98,22 +100,51 @@ impl Directory {
 
     /// The files that lie in a folder itself.
     pub(super) fn list(&self, folder: &str) -> io::Result<Vec<Found>> {
-        let opened = match self.walk(&[folder], Missing::Leave) {
+        let mut found = Vec::new();
+        self.look_into(&[folder], |name, stat| {
+            if FileType::from_raw_mode(stat.st_mode) == FileType::RegularFile {
+                found.push(Found { key: format!("{folder}/{name}"), written: stat.st_mtime });
+            }
+        })?;
+        Ok(found)
+    }
+
+    /// Files of the folders in this one whose writing began before `moment` and never ended; not all at once, if they are many.
+    pub(super) fn unfinished(&self, folder: &str, moment: Time) -> io::Result<Vec<String>> {
+        let mut messages = Vec::new();
+        self.look_into(&[folder], |name, stat| {
+            if FileType::from_raw_mode(stat.st_mode) == FileType::Directory && is_step(name) {
+                messages.push(name.to_owned());
+            }
+        })?;
+        let mut found = Vec::new();
+        for message in messages {
+            self.look_into(&[folder, &message], |name, stat| {
+                let unfinished = FileType::from_raw_mode(stat.st_mode) == FileType::RegularFile
+                    && name.starts_with(STAGED)
+                    && is_step(name);
+                if unfinished && stat.st_mtime < moment && found.len() < MOST_AT_ONCE {
+                    found.push(format!("{folder}/{message}/{name}"));
+                }
+            })?;
+        }
+        Ok(found)
+    }
+
+    /// Shows each entry of a folder but those that aren't named in UTF-8 or are gone again.
+    fn look_into(&self, folders: &[&str], mut see: impl FnMut(&str, &rustix::fs::Stat)) -> io::Result<()> {
+        let opened = match self.walk(folders, Missing::Leave) {
             Ok(opened) => opened,
-            Err(error) if is_elsewhere(error) => return Ok(Vec::new()),
+            Err(error) if is_elsewhere(error) => return Ok(()),
             Err(error) => return Err(error.into()),
         };
-        let mut found = Vec::new();
         for entry in rustix::fs::Dir::read_from(&opened)? {
             let entry = entry?;
             let Ok(name) = entry.file_name().to_str() else { continue };
             let Ok(stat) = rustix::fs::statat(&opened, name, AtFlags::SYMLINK_NOFOLLOW) else { continue };
-            if FileType::from_raw_mode(stat.st_mode) != FileType::RegularFile {
-                continue;
-            }
-            found.push(Found { key: format!("{folder}/{name}"), written: stat.st_mtime });
+            see(name, &stat);
         }
-        Ok(found)
+        Ok(())
     }
 
     fn walk(&self, folders: &[&str], missing: Missing) -> Result<OwnedFd, Errno> {
@@ -153,13 +184,16 @@ fn is_elsewhere(error: Errno) -> bool {
 /// A key's folders and its name. Keys are made of ids and numbers.
 fn steps(key: &str) -> io::Result<(Vec<&str>, &str)> {
     let mut steps: Vec<&str> = key.split('/').collect();
-    let plain = |step: &&str| {
-        !step.is_empty() && step.len() <= 64 && step.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'-')
-    };
     match steps.pop() {
-        Some(name) if steps.len() < DEEPEST && steps.iter().chain([&name]).all(plain) => Ok((steps, name)),
+        Some(name) if steps.len() < DEEPEST && steps.iter().chain([&name]).all(|step| is_step(step)) => {
+            Ok((steps, name))
+        }
         _ => Err(io::Error::new(io::ErrorKind::InvalidInput, "not a blob's key")),
     }
+}
+
+fn is_step(step: &str) -> bool {
+    !step.is_empty() && step.len() <= 64 && step.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'-')
 }
 
 #[cfg(test)]
@@ -187,6 +221,39 @@ mod tests {
         directory.delete("content/1/0").unwrap();
         directory.delete("content/1/0").unwrap();
         assert!(!outside.path().join("a/blobs/content/1").exists());
+    }
+
+    #[test]
+    fn what_was_never_written_to_its_end_is_found_when_it_is_old() {
+        let outside = tempfile::tempdir().unwrap();
+        let blobs = outside.path().join("blobs");
+        let directory = Directory::open(&blobs).unwrap();
+        let began = |name: &str, written: u64| {
+            let path = blobs.join("content").join(name);
+            std::fs::create_dir_all(path.parent().unwrap()).unwrap();
+            let file = File::create(path).unwrap();
+            file.set_modified(std::time::UNIX_EPOCH + std::time::Duration::from_secs(written)).unwrap();
+        };
+        assert!(directory.unfinished("content", 1_000).unwrap().is_empty());
+        for (name, written) in [
+            ("1/0", 1),
+            ("1/staged-a", 999),
+            ("1/staged-b", 1_000),
+            ("2/staged-c", 1),
+            ("2/staged-.", 1),
+            ("staged-d", 1),
+            ("staged-e/3", 1),
+        ] {
+            began(name, written);
+        }
+        std::fs::create_dir(blobs.join("content/1/staged-f")).unwrap();
+        symlink(blobs.join("content/1/0"), blobs.join("content/1/staged-g")).unwrap();
+        symlink(blobs.join("content/2"), blobs.join("content/4")).unwrap();
+        let mut found = directory.unfinished("content", 1_000).unwrap();
+        found.sort_unstable();
+        assert_eq!(found, ["content/1/staged-a", "content/2/staged-c"]);
+        directory.delete("content/2/staged-c").unwrap();
+        assert!(blobs.join("content/2/staged-.").exists());
     }
 
     #[test]

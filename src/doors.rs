@@ -40,7 +40,7 @@ const PATIENCE: Duration = Duration::from_secs(40);
 /// How often the gateway looks whether its keys were changed.
 const LOOK_AT_KEYS: Duration = Duration::from_secs(3);
 /// Messages that are carried from the spool to the queue at once. Results that are ready together share a commit.
-const WORKERS: usize = 16;
+const WORKERS: usize = 48;
 
 /// Who looks after this process.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

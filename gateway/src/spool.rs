@@ -138,7 +138,7 @@ impl Spool {
         let plain = encode(&judged)?;
         let sealed = self.seal(queue_id, plain).await?;
         let placed = self.blobs.place(format!("spool/{queue_id}"), sealed).await?;
-        let hand = self.fresh.room_for(&judged);
+        let hand = self.fresh.room_for(&judged).await;
         let (now, mut rows) = (self.clock.now(), Rows::new());
         let claim = match hand {
             Some(_) => QueueId::random()?.to_string(),

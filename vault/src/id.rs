@@ -2,6 +2,7 @@
 
 use std::fmt;
 use std::str::FromStr;
+use std::sync::LazyLock;
 
 use ring::rand::{SecureRandom, SystemRandom};
 use serde::{Deserialize, Serialize};
@@ -23,14 +24,17 @@ pub fn random<const N: usize>() -> Result<[u8; N], NoRandomness> {
     Ok(bytes)
 }
 
-pub(crate) fn alphabet() -> data_encoding::Encoding {
-    // A static specification; it can't fail, and where it did, nothing could be written or parsed.
-    let mut spec = data_encoding::Specification::new();
-    spec.symbols.push_str("0123456789abcdefghjkmnpqrstvwxyz");
-    spec.translate.from.push_str("ABCDEFGHJKMNPQRSTVWXYZoOiIlL");
-    spec.translate.to.push_str("abcdefghjkmnpqrstvwxyz001111");
-    spec.check_trailing_bits = true;
-    spec.encoding().unwrap_or(data_encoding::BASE32HEX_NOPAD)
+pub(crate) fn alphabet() -> &'static data_encoding::Encoding {
+    static ALPHABET: LazyLock<data_encoding::Encoding> = LazyLock::new(|| {
+        // A static specification; it can't fail, and where it did, nothing could be written or parsed.
+        let mut spec = data_encoding::Specification::new();
+        spec.symbols.push_str("0123456789abcdefghjkmnpqrstvwxyz");
+        spec.translate.from.push_str("ABCDEFGHJKMNPQRSTVWXYZoOiIlL");
+        spec.translate.to.push_str("abcdefghjkmnpqrstvwxyz001111");
+        spec.check_trailing_bits = true;
+        spec.encoding().unwrap_or(data_encoding::BASE32HEX_NOPAD)
+    });
+    &ALPHABET
 }
 
 fn write(bytes: &[u8; 16]) -> String {

@@ -7,8 +7,10 @@
 use std::collections::VecDeque;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
 
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+use tokio::time::timeout;
 
 use sealpost_vault::clock::Time;
 
@@ -18,6 +20,8 @@ use super::{Claimed, Judged, LEASE};
 const ROOM: usize = 8 * 1024 * 1024;
 /// Longer ones are read from their store, in bytes.
 const LONGEST: usize = 256 * 1024;
+/// Clients that are faster than the workers are slowed down a little: whatever overflows costs the workers more.
+const WAIT: Duration = Duration::from_millis(50);
 /// What a message takes beside its bytes, and each recipient of it, with what the sender asked for.
 const OVERHEAD: usize = 2 * 1024;
 const RECIPIENT: usize = 1024;
@@ -39,15 +43,15 @@ impl Fresh {
         self.messages.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Where there is a worker and room.
-    pub(super) fn room_for(&self, judged: &Judged) -> Option<OwnedSemaphorePermit> {
+    /// Where there is a worker, and room within [`WAIT`].
+    pub(super) async fn room_for(&self, judged: &Judged) -> Option<OwnedSemaphorePermit> {
         let octets = judged.received.bytes.len();
         if octets > LONGEST || !self.is_taken_from.load(Ordering::SeqCst) {
             return None;
         }
         let recipients = judged.received.envelope.recipients.len().saturating_mul(RECIPIENT);
         let octets = u32::try_from(octets.saturating_add(OVERHEAD).saturating_add(recipients)).ok()?;
-        Arc::clone(&self.room).try_acquire_many_owned(octets).ok()
+        timeout(WAIT, Arc::clone(&self.room).acquire_many_owned(octets)).await.ok()?.ok()
     }
 
     pub(super) fn push(&self, claimed: Claimed) {

@@ -117,6 +117,8 @@ struct Session<'h, I> {
     client: Client,
     seat: Admitted,
     security: Security,
+    /// By XCLIENT. From then on whatever the connection shows is the proxy's.
+    is_introduced: bool,
     standing: Standing,
     dialogue: Dialogue,
     incoming: Option<Incoming>,
@@ -133,6 +135,7 @@ impl<'h, I: Intake> Session<'h, I> {
             client,
             seat,
             security: house.tls.as_ref().map_or(Security::Unavailable, |_| Security::Offered),
+            is_introduced: false,
             standing: Standing::Address,
             dialogue: Dialogue::default(),
             incoming: None,
@@ -251,6 +254,7 @@ impl<'h, I: Intake> Session<'h, I> {
         self.client.address = address;
         self.client.helo = helo.unwrap_or_default();
         self.client.signed_in = false;
+        self.is_introduced = true;
         self.standing = Standing::Address;
         self.dialogue = Dialogue::default();
         Ok(Reply::greeting(settings))

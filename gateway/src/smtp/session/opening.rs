@@ -73,8 +73,8 @@ pub(in crate::smtp) async fn attend<I: Intake>(
         (None, None) => {}
         (None, Some(config)) => {
             let Some(stream) = handshake(house, config, wire.into_stream()).await else { return };
-            let Session { peer, client: Client { address, .. }, seat, patience, failures, .. } = session;
-            let mut session = Session { patience, failures, ..Session::new(house, peer, seat) };
+            let Session { peer, client: Client { address, .. }, seat, is_introduced, patience, failures, .. } = session;
+            let mut session = Session { is_introduced, patience, failures, ..Session::new(house, peer, seat) };
             session.client.address = address;
             session.secure(&stream);
             let mut wire = Wire::new(stream);
@@ -112,10 +112,13 @@ async fn handshake<I>(house: &House<I>, config: &Arc<ServerConfig>, stream: TcpS
 }
 
 impl<I: Intake> Session<'_, I> {
-    /// After a handshake: what the client has shown in it.
+    /// After a handshake: what the client has shown in it, if it is the client who made it.
     fn secure(&mut self, stream: &TlsStream<TcpStream>) {
         self.security = Security::Active;
         self.client.tls = true;
+        if self.is_introduced {
+            return;
+        }
         let chain = stream.get_ref().1.peer_certificates().unwrap_or_default();
         if self.house.settings.certificates.as_ref().is_some_and(|listed| listed.admit(chain)) {
             info!("inside by its certificate");

@@ -65,7 +65,23 @@ pub enum Step {
     Bytes(Vec<u8>),
 }
 
+/// Fewer were found: files that went missing would otherwise be a passing test.
+const AT_LEAST: usize = 160;
+
 impl Script {
+    /// Those of `tests/dialogs`.
+    pub fn all() -> Vec<Self> {
+        let directory = Path::new(env!("CARGO_MANIFEST_DIR")).join("../tests/dialogs");
+        let mut paths: Vec<_> = std::fs::read_dir(directory).unwrap().map(|entry| entry.unwrap().path()).collect();
+        paths.retain(|path| path.extension().is_some_and(|extension| extension == "smtp"));
+        paths.sort();
+        assert!(paths.len() >= AT_LEAST, "only {} dialogues", paths.len());
+        paths
+            .iter()
+            .map(|path| Self::read(path).unwrap_or_else(|error| panic!("{}: {error}", path.display())))
+            .collect()
+    }
+
     pub fn read(path: &Path) -> Result<Self, String> {
         let text = std::fs::read_to_string(path).map_err(|error| error.to_string())?;
         Self::parse(&path.file_name().unwrap().to_string_lossy(), &text)

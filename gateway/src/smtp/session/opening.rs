@@ -11,7 +11,7 @@ use tokio::net::TcpStream;
 use tokio::time::timeout;
 use tokio_rustls::TlsAcceptor;
 use tokio_rustls::server::TlsStream;
-use tracing::{debug, info};
+use tracing::info;
 
 use super::super::admission::Admitted;
 use super::super::proxy::{self, ProxyError, Speaker};
@@ -53,6 +53,7 @@ pub(in crate::smtp) async fn attend<I: Intake>(
             Ok(Err(_)) | Err(_) => return,
         };
         if let Err(rejection) = refused {
+            info!(%rejection, "turned away");
             return Wire::new(stream).leave(Some(rejection.into()), &house.stop).await;
         }
     }
@@ -105,8 +106,8 @@ async fn handshake<I>(house: &House<I>, config: &Arc<ServerConfig>, stream: TcpS
     };
     match secured {
         Ok(Ok(stream)) => return Some(stream),
-        Ok(Err(error)) => debug!(%error, "TLS handshake failed"),
-        Err(_) => debug!("TLS handshake timed out"),
+        Ok(Err(error)) => info!(%error, "TLS handshake failed"),
+        Err(_) => info!("TLS handshake timed out"),
     }
     None
 }
@@ -131,7 +132,11 @@ impl<I: Intake> Session<'_, I> {
         // RFC 5321 4.3.1: a client waits for the greeting. Who doesn't, isn't a mail server.
         match wire.is_early(self.house.settings.greet_wait).await {
             Err(_) => return Some(Farewell::Silent),
-            Ok(true) => return Some(Farewell::Refused(Rejection::EARLY_TALKER)),
+            Ok(true) => {
+                let farewell = Farewell::Refused(Rejection::EARLY_TALKER);
+                farewell.log();
+                return Some(farewell);
+            }
             Ok(false) => wire.say(&Reply::greeting(&self.house.settings)),
         }
         match self.converse(wire).await {

@@ -54,6 +54,7 @@ mod main_job;
 mod openpgp;
 mod organisation_keys;
 mod peers;
+mod refusals;
 mod relaying;
 mod roles;
 mod smarthost;

@@ -59,6 +59,13 @@ async fn wrong_expectations_are_found() {
         let bad = Script::parse("bad", &good.replacen(right, wrong, 1)).unwrap();
         assert!(hold(&bad, Pieces::Whole).await.is_err(), "{wrong:?} was not noticed");
     }
+    for (settings, waited, holds) in [("@ error-delay-ms 300\n", 300, true), ("", 300, false)] {
+        let late = format!(
+            "{settings}c <- 220 *\nc -> A\nc <- 500 *\nc -> A\nc <- 500 *\n= waited {waited}\nc -> QUIT\nc <- 221 *\nc <| closed\n"
+        );
+        let held = hold(&Script::parse("late", &late).unwrap(), Pieces::Whole).await;
+        assert_eq!(held.is_ok(), holds, "{settings}: {held:?}");
+    }
     for text in ["c -- NOOP\n", "c <- 220 *\n", "@ nonsense 1\nc <| closed\n", "= accepted x\nc <| closed\n"] {
         assert!(Script::parse("bad", text).is_err(), "{text:?}");
     }

@@ -45,6 +45,7 @@ mod doors;
 mod durability;
 mod encryption;
 mod endings;
+mod holding;
 mod hostile;
 mod keys;
 mod kills;

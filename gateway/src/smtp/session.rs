@@ -3,7 +3,8 @@
 //! After STARTTLS a new session begins on the encrypted connection; nothing of the old one reaches it but the client's
 //! address and how much nonsense it has talked.
 //!
-//! What is refused, and why a session ends, is logged with addresses and our own words alone: nothing else that a client says.
+//! What is refused, and why a session ends, is logged with addresses and our own words. Of what a client says otherwise, only the
+//! names that it signs in with are.
 //!
 //! Security: a client outside the listed networks gets a banner and can hold a conversation, but names no recipient, unless it
 //! has shown a certificate or a password that counts. Who is introduced by a proxy is nobody yet: the proxy's own standing

@@ -1,5 +1,6 @@
 # Two commands: `make run` shows the main job, `make test` runs every test. Both install what they need, or name it.
-# `make test-long` goes on where `make test` ends: it fuzzes each target for FUZZ_SECONDS, after a build of some minutes.
+# `make test-long` is `make test` with fifty kills under load instead of ten, and goes on where that ends: it fuzzes each target for
+# FUZZ_SECONDS, after a build of some minutes.
 # `make bench-enumeration` measures what BENCHMARKS.md has.
 
 .PHONY: run test test-long bench bench-enumeration lint web

@@ -16,26 +16,12 @@ mod server;
 #[path = "dialogs/talk.rs"]
 mod talk;
 
-use std::path::Path;
-
 use script::Script;
 use talk::{Pieces, hold};
 
-/// Fewer were found: a moved directory would otherwise be a passing test.
-const AT_LEAST: usize = 30;
-
-fn scripts() -> Vec<Script> {
-    let directory = Path::new(env!("CARGO_MANIFEST_DIR")).join("../tests/dialogs");
-    let mut paths: Vec<_> = std::fs::read_dir(directory).unwrap().map(|entry| entry.unwrap().path()).collect();
-    paths.retain(|path| path.extension().is_some_and(|extension| extension == "smtp"));
-    paths.sort();
-    assert!(paths.len() >= AT_LEAST, "only {} dialogues", paths.len());
-    paths.iter().map(|path| Script::read(path).unwrap_or_else(|error| panic!("{}: {error}", path.display()))).collect()
-}
-
 async fn hold_all(pieces: Pieces) {
     let mut failures = Vec::new();
-    for script in scripts() {
+    for script in Script::all() {
         if pieces == Pieces::Octets && script.whole_only {
             continue;
         }
@@ -72,6 +58,13 @@ async fn wrong_expectations_are_found() {
         assert!(good.contains(right));
         let bad = Script::parse("bad", &good.replacen(right, wrong, 1)).unwrap();
         assert!(hold(&bad, Pieces::Whole).await.is_err(), "{wrong:?} was not noticed");
+    }
+    for (settings, waited, holds) in [("@ error-delay-ms 300\n", 300, true), ("", 300, false)] {
+        let late = format!(
+            "{settings}c <- 220 *\nc -> A\nc <- 500 *\nc -> A\nc <- 500 *\n= waited {waited}\nc -> QUIT\nc <- 221 *\nc <| closed\n"
+        );
+        let held = hold(&Script::parse("late", &late).unwrap(), Pieces::Whole).await;
+        assert_eq!(held.is_ok(), holds, "{settings}: {held:?}");
     }
     for text in ["c -- NOOP\n", "c <- 220 *\n", "@ nonsense 1\nc <| closed\n", "= accepted x\nc <| closed\n"] {
         assert!(Script::parse("bad", text).is_err(), "{text:?}");

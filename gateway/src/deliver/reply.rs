@@ -3,8 +3,12 @@
 //! Security: a reply ends up in reports and on terminals. It leaves here as one line of printable ASCII of bounded length.
 //! Standards: RFC 5321 4.2 (replies), RFC 2034 and RFC 3463 (enhanced status).
 
+mod reader;
+
 use super::{Failure, LONGEST_TEXT, Outcome, Speaker};
 use crate::seal::LinkSecret;
+
+pub(super) use reader::ReplyReader;
 
 /// Longest line of a reply, in bytes with its line ending. RFC 5321 asks for 512; servers write more.
 pub(super) const LONGEST_LINE: usize = 2048;

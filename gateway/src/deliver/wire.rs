@@ -14,7 +14,7 @@ use tokio::time::timeout;
 use tokio_rustls::client::TlsStream;
 
 use super::Failure;
-use super::reply::{LONGEST_LINE, Line, MOST_LINES, Reply, line};
+use super::reply::{Reply, ReplyReader};
 
 /// Why a connection can't be used any more. Nothing of this is a verdict on a recipient.
 #[derive(Debug, thiserror::Error)]
@@ -95,12 +95,12 @@ pub(super) enum Stream {
 #[derive(Debug)]
 pub(super) struct Wire {
     stream: Stream,
-    ahead: Vec<u8>,
+    replies: ReplyReader,
 }
 
 impl Wire {
     pub(super) fn new(stream: Stream) -> Self {
-        Self { stream, ahead: Vec::new() }
+        Self { stream, replies: ReplyReader::default() }
     }
 
     pub(super) fn is_clear(&self) -> bool {
@@ -109,7 +109,7 @@ impl Wire {
 
     /// The TCP stream, for TLS. Fails if anything was sent in clear behind the reply.
     pub(super) fn into_tcp(self) -> Result<TcpStream, Broken> {
-        if !self.ahead.is_empty() {
+        if !self.replies.is_empty() {
             return Err(Broken::Injected);
         }
         match self.stream {
@@ -126,7 +126,7 @@ impl Wire {
 
     /// Fails if the server has said something that nothing asked for: it would be taken for the next answer.
     pub(super) async fn nothing_ahead(&mut self, patience: Duration) -> Result<(), Broken> {
-        if self.ahead.is_empty() {
+        if self.replies.is_empty() {
             return Ok(());
         }
         // A `421` says itself why.
@@ -136,7 +136,7 @@ impl Wire {
 
     /// Whether the server has said nothing that isn't read yet. Doesn't wait.
     pub(super) fn is_quiet(&mut self) -> bool {
-        self.ahead.is_empty() && self.read_some().now_or_never().is_none() && self.ahead.is_empty()
+        self.replies.is_empty() && self.read_some().now_or_never().is_none() && self.replies.is_empty()
     }
 
     /// Sends content, which has no reply before its end.
@@ -160,38 +160,9 @@ impl Wire {
     }
 
     async fn read_reply(&mut self) -> Result<Reply, Broken> {
-        let mut lines = Vec::new();
-        let mut first_code = None;
-        for _ in 0..MOST_LINES {
-            let bytes = self.read_line().await?;
-            let (code, end, text) = line(&bytes).map_err(|_| Broken::Garbage)?;
-            if *first_code.get_or_insert(code) != code {
-                return Err(Broken::Garbage);
-            }
-            lines.push(text.to_vec());
-            if end == Line::Last {
-                return Ok(Reply { code, lines });
-            }
-        }
-        Err(Broken::Garbage)
-    }
-
-    /// One line without its ending. A lone LF ends it as well: nothing of ours depends on where replies' lines end.
-    async fn read_line(&mut self) -> Result<Vec<u8>, Broken> {
         loop {
-            if let Some(at) = memchr::memchr(b'\n', &self.ahead) {
-                if at >= LONGEST_LINE {
-                    return Err(Broken::Garbage);
-                }
-                let mut line: Vec<u8> = self.ahead.drain(..=at).collect();
-                line.pop();
-                if line.last() == Some(&b'\r') {
-                    line.pop();
-                }
-                return Ok(line);
-            }
-            if self.ahead.len() >= LONGEST_LINE {
-                return Err(Broken::Garbage);
+            if let Some(reply) = self.replies.reply().map_err(|_| Broken::Garbage)? {
+                return Ok(reply);
             }
             self.read_some().await?;
         }
@@ -206,7 +177,7 @@ impl Wire {
         match read.map_err(Broken::Lost)? {
             0 => Err(Broken::Closed),
             n => {
-                self.ahead.extend(block.iter().take(n));
+                self.replies.take(block.get(..n).unwrap_or_default());
                 Ok(())
             }
         }

@@ -9,6 +9,8 @@
 mod parameters;
 mod xclient;
 
+use std::fmt;
+
 use sealpost_vault::EmailAddress;
 
 use super::Greeting;
@@ -76,6 +78,15 @@ pub(super) enum ForwardPath {
     /// `<postmaster>` without a domain, which every host must have (RFC 5321 4.5.1).
     Postmaster,
     Mailbox(EmailAddress),
+}
+
+impl fmt::Display for ForwardPath {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Postmaster => f.write_str("postmaster"),
+            Self::Mailbox(address) => address.fmt(f),
+        }
+    }
 }
 
 /// A piece of a message, whose octets follow the command.

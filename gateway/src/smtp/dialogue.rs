@@ -55,6 +55,14 @@ impl Dialogue {
         }
     }
 
+    /// Where the message of an open transaction comes from.
+    pub fn from(&self) -> Option<&ReversePath> {
+        match self {
+            Self::Open(transaction) => Some(&transaction.envelope.reverse_path),
+            Self::Fresh | Self::Greeted | Self::Receiving => None,
+        }
+    }
+
     /// MAIL.
     pub fn open(&mut self, mail: Mail, settings: &Settings) -> Result<(), Rejection> {
         match self {

@@ -158,6 +158,15 @@ mod tests {
     }
 
     #[test]
+    fn the_manual_says_the_limits() {
+        let manual = include_str!("../../../deploy/sealpost.toml");
+        let limits = format!(
+            "at most {LIMIT} bytes, of MAIL, RCPT, AUTH and XCLIENT, which have parameters, {LIMIT_WITH_PARAMETERS};"
+        );
+        assert!(manual.contains(&limits), "{limits}");
+    }
+
+    #[test]
     fn overlong_bdat_breaks_and_overlong_answers_of_auth_do_not() {
         for verb in ["BDAT 1", "bdat", "\tBDAT\t5"] {
             let line = format!("{verb} {}\r\n", "x".repeat(600));

@@ -1,7 +1,10 @@
 //! How much nonsense a session may still talk: each error is answered later than the last one, then the session ends.
 //!
 //! An accepted message restores patience, so a long-lived connection of a busy mail server isn't punished.
+//!
+//! Security: it bounds what a client can write into the log as well, where it is put off and loses no patience.
 
+use std::cmp::Ordering;
 use std::time::Duration;
 
 use super::settings::Settings;
@@ -14,6 +17,8 @@ const LONGEST_DELAY: Duration = Duration::from_secs(10);
 pub(super) struct Patience {
     errors: u32,
     idle: u32,
+    /// Refusals of all kinds, also temporary ones.
+    refusals: u32,
 }
 
 /// What an error costs.
@@ -22,6 +27,17 @@ pub(super) enum Verdict {
     /// Answer after this long.
     Delay(Duration),
     Enough,
+}
+
+/// How a refusal is logged.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Note {
+    /// For the administrator.
+    Told,
+    /// The same, and that it is the last one.
+    ToldLast,
+    /// For debugging only.
+    Untold,
 }
 
 impl Patience {
@@ -44,6 +60,16 @@ impl Patience {
     pub fn idle(&mut self, settings: &Settings) -> Verdict {
         self.idle = self.idle.saturating_add(1);
         if self.idle > settings.max_idle_commands { self.error(settings) } else { Verdict::Delay(Duration::ZERO) }
+    }
+
+    /// Something was refused, for good or for now. Every error is told, the one that ends the session too.
+    pub fn note(&mut self, settings: &Settings) -> Note {
+        self.refusals = self.refusals.saturating_add(1);
+        match self.refusals.cmp(&settings.max_errors.saturating_add(1)) {
+            Ordering::Less => Note::Told,
+            Ordering::Equal => Note::ToldLast,
+            Ordering::Greater => Note::Untold,
+        }
     }
 }
 
@@ -68,6 +94,17 @@ mod tests {
         let mut patience = Patience::default();
         patience.error(&settings);
         assert_eq!(patience.error(&settings), Verdict::Delay(LONGEST_DELAY));
+    }
+
+    #[test]
+    fn so_many_refusals_are_told() {
+        let settings = Settings { max_errors: 2, ..Settings::default() };
+        let mut patience = Patience::default();
+        for _ in 0..2 {
+            let notes = [(); 5].map(|()| patience.note(&settings));
+            assert_eq!(notes, [Note::Told, Note::Told, Note::ToldLast, Note::Untold, Note::Untold]);
+            patience.restore();
+        }
     }
 
     #[test]

@@ -3,6 +3,9 @@
 //! After STARTTLS a new session begins on the encrypted connection; nothing of the old one reaches it but the client's
 //! address and how much nonsense it has talked.
 //!
+//! What is refused, and why a session ends, is logged with addresses and our own words. Of what a client says otherwise, only the
+//! names that it signs in with are.
+//!
 //! Security: a client outside the listed networks gets a banner and can hold a conversation, but names no recipient, unless it
 //! has shown a certificate or a password that counts. Who is introduced by a proxy is nobody yet: the proxy's own standing
 //! never becomes its client's.
@@ -22,21 +25,22 @@ use sealpost_vault::id::QueueId;
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::time::sleep;
 use tokio_util::sync::CancellationToken;
+use tracing::field::display;
 use tracing::{Instrument, debug, info, info_span};
 
 use super::admission::Admitted;
-use super::command::{Command, Fault, Introduction, Recipient};
+use super::command::{Command, Fault, ForwardPath, Introduction, Recipient};
 use super::data::DataEnd;
 use super::dialogue::{Candidate, Dialogue};
 use super::header_size;
 use super::line::Line;
 use super::memory::Memory;
-use super::patience::{Patience, Verdict};
+use super::patience::{Note, Patience, Verdict};
 use super::reply::{Offers, Reply, Security};
 use super::settings::Settings;
 use super::wire::{Pieces, Wire, WireError};
 use super::{Client, Door, Intake, ReceivedMessage};
-use crate::{Envelope, Rejection};
+use crate::{Envelope, Rejection, ReversePath};
 
 pub(super) use opening::attend;
 
@@ -87,6 +91,14 @@ impl Farewell {
             Self::Silent => None,
         }
     }
+
+    /// One line for each session.
+    fn log(&self) {
+        match self {
+            Self::Bye | Self::Silent => debug!("session ends"),
+            Self::Refused(rejection) => info!(%rejection, "session ends"),
+        }
+    }
 }
 
 /// How a conversation on one wire ended.
@@ -106,6 +118,7 @@ enum Standing {
 
 /// A message that comes in pieces.
 struct Incoming {
+    queue_id: QueueId,
     envelope: Envelope,
     pieces: Pieces,
 }
@@ -117,6 +130,8 @@ struct Session<'h, I> {
     client: Client,
     seat: Admitted,
     security: Security,
+    /// By XCLIENT. From then on whatever the connection shows is the proxy's.
+    is_introduced: bool,
     standing: Standing,
     dialogue: Dialogue,
     incoming: Option<Incoming>,
@@ -133,6 +148,7 @@ impl<'h, I: Intake> Session<'h, I> {
             client,
             seat,
             security: house.tls.as_ref().map_or(Security::Unavailable, |_| Security::Offered),
+            is_introduced: false,
             standing: Standing::Address,
             dialogue: Dialogue::default(),
             incoming: None,
@@ -155,12 +171,14 @@ impl<'h, I: Intake> Session<'h, I> {
                 Ok(Step::Next) => {}
                 Ok(Step::Handshake) => return Outcome::Handshake,
                 Ok(Step::Leave(farewell)) => {
-                    debug!(?farewell, "session ends");
+                    farewell.log();
                     return Outcome::Left(farewell);
                 }
                 Err(error) => {
-                    debug!(%error, "session ends");
-                    return Outcome::Left(error.into());
+                    debug!(%error, "the conversation can't go on");
+                    let farewell = Farewell::from(error);
+                    farewell.log();
+                    return Outcome::Left(farewell);
                 }
             }
         }
@@ -187,16 +205,31 @@ impl<'h, I: Intake> Session<'h, I> {
             }
             Ok(Command::Mail(mail)) => {
                 debug!(from = %mail.from, "MAIL");
-                self.dialogue.open(mail, settings).map(|()| Reply::SENDER)
-            }
-            Ok(Command::Recipient(recipient)) => match self.recipient(recipient).await {
-                Err(rejection) if rejection.closes() => Err(rejection),
-                outcome if self.dialogue.is_flooded(settings) => {
-                    let verdict = self.patience.error(settings);
-                    return self.answer(wire, outcome.unwrap_or_else(Reply::from), verdict).await;
+                let from = mail.from.clone();
+                match self.dialogue.open(mail, settings) {
+                    Ok(()) => Ok(Reply::SENDER),
+                    Err(rejection) => {
+                        self.note(rejection, Some(&from), None);
+                        return self.turn_down(wire, rejection).await;
+                    }
                 }
-                outcome => outcome,
-            },
+            }
+            Ok(Command::Recipient(recipient)) => {
+                let to = recipient.path.clone();
+                let outcome = self.recipient(recipient).await;
+                if let Err(rejection) = &outcome {
+                    self.note(*rejection, None, Some(&to));
+                }
+                match outcome {
+                    Err(rejection) if rejection.closes() => return self.turn_down(wire, rejection).await,
+                    outcome if self.dialogue.is_flooded(settings) => {
+                        let verdict = self.patience.error(settings);
+                        return self.answer(wire, outcome.unwrap_or_else(Reply::from), verdict).await;
+                    }
+                    Err(rejection) => return self.turn_down(wire, rejection).await,
+                    Ok(reply) => Ok(reply),
+                }
+            }
             Ok(Command::Data) => match self.dialogue.close() {
                 Ok(envelope) => return self.data(wire, envelope).await,
                 Err(rejection) => return self.refuse_data(wire, rejection).await,
@@ -227,7 +260,10 @@ impl<'h, I: Intake> Session<'h, I> {
                 }
             },
             Ok(Command::Quit) => return Ok(Step::Leave(Farewell::Bye)),
-            Ok(Command::Http) => return Ok(Step::Leave(Farewell::Silent)),
+            Ok(Command::Http) => {
+                info!("session ends: the client speaks HTTP");
+                return Ok(Step::Leave(Farewell::Silent));
+            }
         };
         match outcome {
             Ok(reply) => {
@@ -251,6 +287,7 @@ impl<'h, I: Intake> Session<'h, I> {
         self.client.address = address;
         self.client.helo = helo.unwrap_or_default();
         self.client.signed_in = false;
+        self.is_introduced = true;
         self.standing = Standing::Address;
         self.dialogue = Dialogue::default();
         Ok(Reply::greeting(settings))
@@ -281,10 +318,17 @@ impl<'h, I: Intake> Session<'h, I> {
         if let Err(rejection) = self.house.intake.ready().await {
             return self.refuse_data(wire, rejection).await;
         }
+        let Ok(queue_id) = QueueId::random() else {
+            return self.refuse_data(wire, Rejection::TEMPORARY).await;
+        };
         wire.say(&Reply::START_DATA);
-        let mut share = self.house.memory.share();
-        let end = wire.data(&self.house.settings, &mut share, &self.house.stop).await?;
-        self.finish(wire, envelope, end).await
+        let taken = async {
+            let mut share = self.house.memory.share();
+            let end = wire.data(&self.house.settings, &mut share, &self.house.stop).await;
+            let end = end.inspect_err(|error| info!(%error, "message broken off"))?;
+            self.finish(wire, queue_id, envelope, end).await
+        };
+        taken.instrument(info_span!("message", %queue_id)).await
     }
 
     /// RFC 2920 3.1: nothing may stand behind DATA before its answer. Where something does, it may be the message, whose lines
@@ -301,28 +345,29 @@ impl<'h, I: Intake> Session<'h, I> {
         self.refuse(wire, rejection).await
     }
 
-    /// The message is there, or isn't.
+    /// The message is there, or isn't. Within its span.
     async fn finish<S: AsyncRead + AsyncWrite + Unpin>(
         &mut self,
         wire: &mut Wire<S>,
+        queue_id: QueueId,
         envelope: Envelope,
         end: DataEnd,
     ) -> Result<Step, WireError> {
         let bytes = match end {
             DataEnd::Message(bytes) => bytes,
-            DataEnd::Dropped(rejection) => return self.refuse(wire, rejection).await,
+            DataEnd::Dropped(rejection) => {
+                self.note(rejection, Some(&envelope.reverse_path), None);
+                return self.turn_down(wire, rejection).await;
+            }
             DataEnd::Broken(rejection) => {
                 info!(%rejection, "message broken off");
                 return Ok(Step::Leave(Farewell::Refused(rejection)));
             }
         };
         if let Err(rejection) = header_size::check(&bytes, &self.house.settings) {
-            return self.refuse(wire, rejection).await;
+            self.note(rejection, Some(&envelope.reverse_path), None);
+            return self.turn_down(wire, rejection).await;
         }
-        let Ok(queue_id) = QueueId::random() else {
-            return self.refuse(wire, Rejection::TEMPORARY).await;
-        };
-        let span = info_span!("message", %queue_id);
         let (octets, recipients) = (bytes.len(), envelope.recipients.len());
         let message = ReceivedMessage {
             queue_id,
@@ -331,23 +376,19 @@ impl<'h, I: Intake> Session<'h, I> {
             received_at: self.house.clock.now(),
             bytes,
         };
-        let taken = async {
-            let taken = self.house.intake.message(message).await;
-            match &taken {
-                Ok(()) => info!(octets, recipients, "accepted"),
-                Err(rejection) => info!(octets, recipients, %rejection, "refused"),
-            }
-            taken
-        };
-        match taken.instrument(span).await {
+        match self.house.intake.message(message).await {
             Ok(()) => {
+                info!(octets, recipients, "accepted");
                 self.patience.restore();
                 wire.say(&Reply::queued(&queue_id));
                 Ok(Step::Next)
             }
-            // What the message holds is not the client's mistake: no patience is lost.
-            Err(rejection) if rejection.closes() => Ok(Step::Leave(Farewell::Refused(rejection))),
             Err(rejection) => {
+                info!(octets, recipients, %rejection, "refused");
+                if rejection.closes() {
+                    return Ok(Step::Leave(Farewell::Refused(rejection)));
+                }
+                // What the message holds is not the client's mistake: no patience is lost.
                 wire.say(&rejection.into());
                 Ok(Step::Next)
             }
@@ -370,7 +411,28 @@ impl<'h, I: Intake> Session<'h, I> {
         wire: &mut Wire<S>,
         rejection: Rejection,
     ) -> Result<Step, WireError> {
-        debug!(%rejection, "refused");
+        self.note(rejection, None, None);
+        self.turn_down(wire, rejection).await
+    }
+
+    /// Logs a refusal, with what is known of whose mail it is.
+    fn note(&mut self, rejection: Rejection, from: Option<&ReversePath>, to: Option<&ForwardPath>) {
+        let (from, to) = (from.or(self.dialogue.from()).map(display), to.map(display));
+        match self.patience.note(&self.house.settings) {
+            Note::Told => info!(%rejection, from, to, "refused"),
+            Note::ToldLast => {
+                info!(%rejection, from, to, "refused; what else is refused before a message is accepted isn't logged");
+            }
+            Note::Untold => debug!(%rejection, from, to, "refused"),
+        }
+    }
+
+    /// Answers what was refused and logged.
+    async fn turn_down<S: AsyncRead + AsyncWrite + Unpin>(
+        &mut self,
+        wire: &mut Wire<S>,
+        rejection: Rejection,
+    ) -> Result<Step, WireError> {
         if rejection.closes() {
             return Ok(Step::Leave(Farewell::Refused(rejection)));
         }

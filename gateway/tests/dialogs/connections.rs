@@ -3,7 +3,9 @@
 use std::time::Duration;
 
 use sealpost_gateway::smtp::{Door, Settings};
-use tokio::time::timeout;
+use tokio::task::JoinSet;
+use tokio::time::{sleep, timeout};
+use tokio_util::sync::CancellationToken;
 
 use crate::server::{Mood, Server, start};
 use crate::talk::{PATIENCE, Pieces, Talk};
@@ -63,6 +65,87 @@ async fn connections_in_total_and_per_client_are_limited() {
             }
         };
         timeout(PATIENCE, readmitted).await.expect("a place becomes free");
+    }
+}
+
+/// A PROXY header that speaks for 192.0.2.`last`.
+fn spoken_for(last: u8) -> Vec<u8> {
+    [b"\r\n\r\n\0\r\nQUIT\n\x21\x11\0\x0c\xc0\0\x02".as_slice(), &[last], b"\x7f\0\0\x01\x80\x01\0\x19"].concat()
+}
+
+#[tokio::test]
+async fn connections_are_limited_for_whom_a_proxy_speaks() {
+    let limits = || Settings { max_per_client: 1, ..settings() };
+    let networks = vec!["127.0.0.0/8".parse().unwrap()];
+
+    let server = server(Settings { proxies: networks.clone(), ..limits() }, 0).await;
+    let through_proxy = async |last| {
+        let mut talk = Talk::to(server.address).await;
+        talk.send(&spoken_for(last), Pieces::Whole).await;
+        talk
+    };
+    let mut first = through_proxy(7).await;
+    first.expect("220 *").await.unwrap();
+    let mut second = through_proxy(7).await;
+    second.expect("421 4.3.2 *").await.unwrap();
+    second.closed().await.unwrap();
+    through_proxy(8).await.expect("220 *").await.unwrap();
+    say(&mut first, "NOOP", "250 *").await;
+
+    let server = self::server(Settings { introducers: networks, ..limits() }, 0).await;
+    let mut first = greeted(&server).await;
+    say(&mut first, "XCLIENT ADDR=192.0.2.7", "220 *").await;
+    let mut second = greeted(&server).await;
+    say(&mut second, "XCLIENT ADDR=192.0.2.8", "220 *").await;
+    say(&mut second, "HELO x", "250 *").await;
+    say(&mut second, "XCLIENT ADDR=192.0.2.7", "421 4.3.2 *").await;
+    second.closed().await.unwrap();
+    say(&mut first, "NOOP", "250 *").await;
+    // Whose connection it was before has a place again.
+    let mut third = greeted(&server).await;
+    say(&mut third, "XCLIENT ADDR=192.0.2.8", "220 *").await;
+}
+
+/// All on one thread: a session that waits otherwise than asynchronously would stop everybody.
+#[tokio::test(flavor = "current_thread")]
+async fn slow_clients_do_not_slow_others() {
+    const SLOW: usize = 20;
+    let server = server(Settings { error_delay: Duration::from_secs(60), ..settings() }, 1000).await;
+    let trickling = CancellationToken::new();
+    let mut tricklers = JoinSet::new();
+    let mut delayed = Vec::new();
+    for _ in 0..SLOW {
+        let mut slow = in_data(&server).await;
+        let enough = trickling.clone();
+        tricklers.spawn(async move {
+            while !enough.is_cancelled() {
+                slow.send(b"a", Pieces::Whole).await;
+                sleep(Duration::from_millis(5)).await;
+            }
+            slow
+        });
+        let mut mistaken = greeted(&server).await;
+        say(&mut mistaken, "A", "500 *").await;
+        // Is answered in ten seconds.
+        mistaken.send(b"B\r\n", Pieces::Whole).await;
+        delayed.push(mistaken);
+    }
+    for number in 1..=20 {
+        let mut prompt = in_data(&server).await;
+        prompt.send(b"Subject: a\r\n\r\nb\r\n.\r\n", Pieces::Whole).await;
+        prompt.expect("250 2.0.0 *").await.unwrap();
+        assert_eq!(server.intake.accepted.lock().unwrap().len(), number);
+        say(&mut prompt, "QUIT", "221 *").await;
+    }
+    for mistaken in &mut delayed {
+        assert!(timeout(Duration::from_millis(1), mistaken.line()).await.is_err(), "mails took as long as a mistake");
+    }
+    // Nor was anything taken from the slow ones.
+    trickling.cancel();
+    while let Some(slow) = tricklers.join_next().await {
+        let mut slow = slow.unwrap();
+        slow.send(b"\r\n.\r\n", Pieces::Whole).await;
+        slow.expect("250 2.0.0 *").await.unwrap();
     }
 }
 

@@ -5,12 +5,14 @@
 //! @ key value      a setting of the server: see `set`
 //! c -> TEXT        the client sends TEXT and CRLF; {x*600} repeats
 //! c ~> TEXT        the client sends TEXT as it is; \r \n \t \0 \\ \xHH are escapes
+//! c .> MS TEXT     the client sends TEXT, with escapes, octet by octet with a pause before each; goes on whatever the server says
 //! c <- TEXT        the server's next line; * stands for anything
 //! c <> tls         the TLS handshake
 //! c |> half        the client says that it will send nothing more
 //! c |> goes        the client is gone, by a reset where `@ resets` stands; waits until its session has ended
 //! c <| closed      the server has said nothing more and closed
 //! c <| cut         the server has closed, perhaps with a TLS alert, but without a reply
+//! = waited MS      the last reply came at least so long after the client began to send the text before it
 //! = accepted N     how many messages were accepted
 //! = from ADDRESS   of the last accepted message; <> is null
 //! = to A B C
@@ -47,12 +49,14 @@ pub struct Script {
 #[derive(Debug)]
 pub enum Step {
     Send(Vec<u8>),
+    Trickle(Duration, Vec<u8>),
     Expect(String),
     Handshake,
     Half,
     Goes,
     Closed,
     Cut,
+    Waited(Duration),
     Accepted(usize),
     From(String),
     To(Vec<String>),
@@ -65,7 +69,23 @@ pub enum Step {
     Bytes(Vec<u8>),
 }
 
+/// Fewer were found: files that went missing would otherwise be a passing test.
+const AT_LEAST: usize = 195;
+
 impl Script {
+    /// Those of `tests/dialogs`.
+    pub fn all() -> Vec<Self> {
+        let directory = Path::new(env!("CARGO_MANIFEST_DIR")).join("../tests/dialogs");
+        let mut paths: Vec<_> = std::fs::read_dir(directory).unwrap().map(|entry| entry.unwrap().path()).collect();
+        paths.retain(|path| path.extension().is_some_and(|extension| extension == "smtp"));
+        paths.sort();
+        assert!(paths.len() >= AT_LEAST, "only {} dialogues", paths.len());
+        paths
+            .iter()
+            .map(|path| Self::read(path).unwrap_or_else(|error| panic!("{}: {error}", path.display())))
+            .collect()
+    }
+
     pub fn read(path: &Path) -> Result<Self, String> {
         let text = std::fs::read_to_string(path).map_err(|error| error.to_string())?;
         Self::parse(&path.file_name().unwrap().to_string_lossy(), &text)
@@ -111,11 +131,15 @@ impl Script {
             Step::Send([repeated(text).as_bytes(), b"\r\n"].concat())
         } else if let Some(text) = line.strip_prefix("c ~> ") {
             Step::Send(unescaped(&repeated(text))?)
+        } else if let Some(trickle) = line.strip_prefix("c .> ") {
+            let (pause, text) = trickle.split_once(' ')?;
+            Step::Trickle(Duration::from_millis(pause.parse().ok()?), unescaped(&repeated(text))?)
         } else if let Some(text) = line.strip_prefix("c <- ") {
             Step::Expect(text.into())
         } else if let Some(fact) = line.strip_prefix("= ") {
             let (key, value) = fact.split_once(' ').unwrap_or((fact, ""));
             match key {
+                "waited" => Step::Waited(Duration::from_millis(value.parse().ok()?)),
                 "accepted" => Step::Accepted(value.parse().ok()?),
                 "from" => Step::From(value.trim_matches(['<', '>']).into()),
                 "to" => Step::To(value.split(' ').map(Into::into).collect()),
@@ -181,6 +205,7 @@ impl Script {
             "max-errors" => self.settings.max_errors = value.parse().ok()?,
             "max-idle-commands" => self.settings.max_idle_commands = value.parse().ok()?,
             "error-delay-ms" => self.settings.error_delay = milliseconds()?,
+            "auth-delay-ms" => self.settings.auth_delay = milliseconds()?,
             "greet-wait-ms" => self.settings.greet_wait = milliseconds()?,
             "command-timeout-ms" => self.settings.command_timeout = milliseconds()?,
             "data-timeout-ms" => self.settings.data_timeout = milliseconds()?,

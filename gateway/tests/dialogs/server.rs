@@ -27,6 +27,10 @@ pub enum Mood {
     Full,
     /// No space: finds out after the data.
     FullAfterwards,
+    /// The store doesn't answer: known before the data.
+    Trouble,
+    /// The same: found out after the data.
+    TroubleAfterwards,
     Policy,
     /// Ends the connection.
     Leaving,
@@ -37,6 +41,8 @@ impl Mood {
         Some(match word {
             "full" => Self::Full,
             "full-afterwards" => Self::FullAfterwards,
+            "trouble" => Self::Trouble,
+            "trouble-afterwards" => Self::TroubleAfterwards,
             "policy" => Self::Policy,
             "leaving" => Self::Leaving,
             _ => return None,
@@ -64,7 +70,11 @@ impl Intake for Remembering {
     }
 
     async fn ready(&self) -> Result<(), Rejection> {
-        if self.mood == Mood::Full { Err(Rejection::STORAGE_FULL) } else { Ok(()) }
+        match self.mood {
+            Mood::Full => Err(Rejection::STORAGE_FULL),
+            Mood::Trouble => Err(Rejection::TEMPORARY),
+            _ => Ok(()),
+        }
     }
 
     async fn message(&self, message: ReceivedMessage) -> Result<(), Rejection> {
@@ -76,6 +86,7 @@ impl Intake for Remembering {
                 Ok(())
             }
             Mood::Full | Mood::FullAfterwards => Err(Rejection::STORAGE_FULL),
+            Mood::Trouble | Mood::TroubleAfterwards => Err(Rejection::TEMPORARY),
             Mood::Policy => Err(Rejection::POLICY),
             Mood::Leaving => Err(Rejection::SHUTTING_DOWN),
         }

@@ -3,7 +3,7 @@
 use std::io;
 use std::net::SocketAddr;
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use rustls::ClientConfig;
 use rustls::pki_types::ServerName;
@@ -11,7 +11,7 @@ use sealpost_gateway::smtp::ReceivedMessage;
 use sealpost_gateway::{BodyType, Charset};
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
 use tokio::net::{TcpSocket, TcpStream};
-use tokio::time::timeout;
+use tokio::time::{sleep, timeout};
 use tokio_rustls::TlsConnector;
 
 use crate::script::{Script, Step};
@@ -57,6 +57,14 @@ impl Talk {
             if self.stream.write_all(piece).await.is_err() || self.stream.flush().await.is_err() {
                 return;
             }
+        }
+    }
+
+    /// Octet by octet, each after a pause.
+    async fn trickle(&mut self, bytes: &[u8], pause: Duration) {
+        for octet in bytes {
+            sleep(pause).await;
+            self.send(&[*octet], Pieces::Whole).await;
         }
     }
 
@@ -140,14 +148,29 @@ pub async fn hold(script: &Script, pieces: Pieces) -> Result<(), String> {
     settings.certificates = tls.as_ref().map(|tls| Arc::clone(&tls.certificates));
     let server = start(settings, script.door, config, script.mood, 1000).await;
     let mut talk = if script.resets { Talk::resetting(server.address).await } else { Talk::to(server.address).await };
+    let (mut sent, mut heard) = (Instant::now(), Instant::now());
     for (number, step) in &script.steps {
         let last = || server.intake.accepted.lock().unwrap().last().cloned().ok_or("nothing was accepted".to_owned());
         let outcome = match step {
             Step::Send(bytes) => {
+                sent = Instant::now();
                 talk.send(bytes, pieces).await;
                 Ok(())
             }
-            Step::Expect(pattern) => talk.expect(pattern).await,
+            Step::Trickle(pause, bytes) => {
+                sent = Instant::now();
+                talk.trickle(bytes, *pause).await;
+                Ok(())
+            }
+            Step::Expect(pattern) => {
+                let outcome = talk.expect(pattern).await;
+                heard = Instant::now();
+                outcome
+            }
+            Step::Waited(least) => match heard.saturating_duration_since(sent) {
+                waited if waited >= *least => Ok(()),
+                waited => Err(format!("the reply came after {waited:?}, not {least:?}")),
+            },
             Step::Half => talk.stream.shutdown().await.map_err(|error| error.to_string()),
             Step::Goes => {
                 talk = successor(talk, server.address).await?;
@@ -214,7 +237,7 @@ fn same<T: PartialEq + std::fmt::Debug>(found: &T, expected: &T) -> Result<(), S
 }
 
 /// `*` stands for any octets, the rest for itself.
-fn matches(pattern: &str, text: &str) -> bool {
+pub fn matches(pattern: &str, text: &str) -> bool {
     match pattern.split_once('*') {
         None => pattern == text,
         Some((start, rest)) => text

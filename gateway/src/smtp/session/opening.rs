@@ -11,7 +11,7 @@ use tokio::net::TcpStream;
 use tokio::time::timeout;
 use tokio_rustls::TlsAcceptor;
 use tokio_rustls::server::TlsStream;
-use tracing::{debug, info};
+use tracing::info;
 
 use super::super::admission::Admitted;
 use super::super::proxy::{self, ProxyError, Speaker};
@@ -53,6 +53,7 @@ pub(in crate::smtp) async fn attend<I: Intake>(
             Ok(Err(_)) | Err(_) => return,
         };
         if let Err(rejection) = refused {
+            info!(%rejection, "turned away");
             return Wire::new(stream).leave(Some(rejection.into()), &house.stop).await;
         }
     }
@@ -73,8 +74,8 @@ pub(in crate::smtp) async fn attend<I: Intake>(
         (None, None) => {}
         (None, Some(config)) => {
             let Some(stream) = handshake(house, config, wire.into_stream()).await else { return };
-            let Session { peer, client: Client { address, .. }, seat, patience, failures, .. } = session;
-            let mut session = Session { patience, failures, ..Session::new(house, peer, seat) };
+            let Session { peer, client: Client { address, .. }, seat, is_introduced, patience, failures, .. } = session;
+            let mut session = Session { is_introduced, patience, failures, ..Session::new(house, peer, seat) };
             session.client.address = address;
             session.secure(&stream);
             let mut wire = Wire::new(stream);
@@ -105,17 +106,20 @@ async fn handshake<I>(house: &House<I>, config: &Arc<ServerConfig>, stream: TcpS
     };
     match secured {
         Ok(Ok(stream)) => return Some(stream),
-        Ok(Err(error)) => debug!(%error, "TLS handshake failed"),
-        Err(_) => debug!("TLS handshake timed out"),
+        Ok(Err(error)) => info!(%error, "TLS handshake failed"),
+        Err(_) => info!("TLS handshake timed out"),
     }
     None
 }
 
 impl<I: Intake> Session<'_, I> {
-    /// After a handshake: what the client has shown in it.
+    /// After a handshake: what the client has shown in it, if it is the client who made it.
     fn secure(&mut self, stream: &TlsStream<TcpStream>) {
         self.security = Security::Active;
         self.client.tls = true;
+        if self.is_introduced {
+            return;
+        }
         let chain = stream.get_ref().1.peer_certificates().unwrap_or_default();
         if self.house.settings.certificates.as_ref().is_some_and(|listed| listed.admit(chain)) {
             info!("inside by its certificate");
@@ -128,7 +132,11 @@ impl<I: Intake> Session<'_, I> {
         // RFC 5321 4.3.1: a client waits for the greeting. Who doesn't, isn't a mail server.
         match wire.is_early(self.house.settings.greet_wait).await {
             Err(_) => return Some(Farewell::Silent),
-            Ok(true) => return Some(Farewell::Refused(Rejection::EARLY_TALKER)),
+            Ok(true) => {
+                let farewell = Farewell::Refused(Rejection::EARLY_TALKER);
+                farewell.log();
+                return Some(farewell);
+            }
             Ok(false) => wire.say(&Reply::greeting(&self.house.settings)),
         }
         match self.converse(wire).await {

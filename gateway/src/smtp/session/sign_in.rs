@@ -61,7 +61,7 @@ impl<I: Intake> Session<'_, I> {
             wire.say(&Reply::AUTHENTICATED);
             return Ok(Step::Next);
         }
-        warn!(?user, "AUTH failed");
+        warn!(?user, rejection = %Rejection::CREDENTIALS, "AUTH failed");
         self.failures = self.failures.saturating_add(1);
         let delay = users.failed(self.client.address, self.house.settings.auth_delay);
         wire.flush(self.house.settings.command_timeout).await?;
@@ -72,7 +72,7 @@ impl<I: Intake> Session<'_, I> {
         if self.failures >= self.house.settings.max_auth_failures {
             return Ok(Step::Leave(Farewell::Refused(Rejection::TOO_MANY_FAILURES)));
         }
-        self.refuse(wire, Rejection::CREDENTIALS).await
+        self.turn_down(wire, Rejection::CREDENTIALS).await
     }
 
     fn may_sign_in(&self) -> Result<Arc<Users>, Rejection> {

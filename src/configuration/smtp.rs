@@ -183,7 +183,7 @@ impl Smtp {
                 return Err(format!("smtp.{option} is 0: nobody could hand over mail"));
             }
         }
-        if self.max_memory < self.max_size.saturating_mul(2) {
+        if self.max_memory.saturating_mul(MIB) < self.max_size.saturating_mul(2) {
             return Err(
                 "smtp.max-memory must be at least twice smtp.max-size: a message needs its part whole".to_owned()
             );

@@ -6,7 +6,8 @@
 //!
 //! Standards: RFC 9580.
 
-use std::time::{Duration, SystemTime, UNIX_EPOCH};
+use std::sync::{Mutex, PoisonError};
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use sealpost_vault::Time;
 use sequoia_openpgp::Profile;
@@ -91,8 +92,30 @@ pub(super) fn time_of_signing(certificate: &Cert) -> SystemTime {
     SystemTime::now().max(newest_date(certificate))
 }
 
+/// The subkey that signs, found again once a minute: judging a certificate takes as long as signing does.
+#[derive(Default)]
+pub(super) struct SignerAtHand(Mutex<Option<(Instant, KeyPair)>>);
+
+/// How long a subkey that was found is taken without another look.
+const LOOK_AGAIN: Duration = Duration::from_secs(60);
+
+impl SignerAtHand {
+    /// Always of the same certificate.
+    pub(super) fn of(&self, certificate: &Cert) -> Option<KeyPair> {
+        let mut known = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some((found, signer)) = &*known
+            && found.elapsed() < LOOK_AGAIN
+        {
+            return Some(signer.clone());
+        }
+        let signer = signer(certificate)?;
+        *known = Some((Instant::now(), signer.clone()));
+        Some(signer)
+    }
+}
+
 /// The newest subkey that signs.
-pub(super) fn signer(certificate: &Cert) -> Option<KeyPair> {
+fn signer(certificate: &Cert) -> Option<KeyPair> {
     certificate
         .keys()
         .subkeys()

@@ -5,24 +5,18 @@
 //!
 //! Standards: RFC 9580 (version 4 keys, EdDSALegacy).
 
-use std::sync::{Mutex, PoisonError};
-use std::time::{Duration, Instant};
-
 use sealpost_vault::Time;
 use sequoia_openpgp::cert::Cert;
 use sequoia_openpgp::crypto::KeyPair;
 use zeroize::Zeroizing;
 
 use super::KeyringError;
-use super::certificate::{self, Kind};
-
-/// How long the subkey that was found to sign is taken without another look.
-const LOOK_AGAIN: Duration = Duration::from_secs(60);
+use super::certificate::{self, Kind, SignerAtHand};
 
 pub(crate) struct MailKey {
     secret: Cert,
     public: Cert,
-    signer: Mutex<Option<(Instant, KeyPair)>>,
+    signer: SignerAtHand,
 }
 
 impl MailKey {
@@ -38,7 +32,7 @@ impl MailKey {
     fn from_certificate(secret: Cert) -> Option<Self> {
         let public = secret.clone().strip_secret_key_material();
         let fits = secret.primary_key().key().version() == 4;
-        let mail = Self { secret, public, signer: Mutex::default() };
+        let mail = Self { secret, public, signer: SignerAtHand::default() };
         mail.signer()?;
         fits.then_some(mail)
     }
@@ -70,14 +64,6 @@ impl MailKey {
 
     /// The subkey that signs mail.
     pub(crate) fn signer(&self) -> Option<KeyPair> {
-        let mut known = self.signer.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some((found, signer)) = &*known
-            && found.elapsed() < LOOK_AGAIN
-        {
-            return Some(signer.clone());
-        }
-        let signer = certificate::signer(&self.secret)?;
-        *known = Some((Instant::now(), signer.clone()));
-        Some(signer)
+        self.signer.of(&self.secret)
     }
 }

@@ -21,7 +21,7 @@ use sequoia_openpgp::{Fingerprint, Packet};
 use zeroize::Zeroizing;
 
 use super::KeyringError;
-use super::certificate::{self, Kind, refused};
+use super::certificate::{self, Kind, SignerAtHand, refused};
 
 /// Larger than any signature of ours.
 const LARGEST_SIGNATURE: usize = 1024;
@@ -30,6 +30,7 @@ pub(crate) struct Organisation {
     certificate: Cert,
     public: Vec<u8>,
     fingerprint: [u8; 32],
+    signer: SignerAtHand,
 }
 
 impl Organisation {
@@ -46,7 +47,7 @@ impl Organisation {
     fn from_certificate(certificate: Cert) -> Option<Self> {
         let Fingerprint::V6(fingerprint) = certificate.fingerprint() else { return None };
         let public = certificate.to_vec().ok()?;
-        let organisation = Self { certificate, public, fingerprint };
+        let organisation = Self { certificate, public, fingerprint, signer: SignerAtHand::default() };
         organisation.signer()?;
         (!organisation.openers().is_empty()).then_some(organisation)
     }
@@ -106,7 +107,7 @@ impl Organisation {
 
     /// The subkey that signs slips, vouches and answers to registrations.
     pub(crate) fn signer(&self) -> Option<KeyPair> {
-        certificate::signer(&self.certificate)
+        self.signer.of(&self.certificate)
     }
 
     /// The subkeys that replies may be sealed to: the present one, and earlier ones while their letters live.

@@ -102,7 +102,7 @@ impl Gateway {
         if keyed.is_empty() {
             return Ok(Vec::new());
         }
-        let real = Arc::new(self.real_addresses(&parsed.facts).await?);
+        let real = self.real_addresses(&parsed.facts).await?;
         let shown = shown(parsed, &real);
         let (visible, hidden): (Vec<&Keyed>, Vec<&Keyed>) =
             keyed.iter().partition(|keyed| shown.contains(&keyed.recipient.identity()));
@@ -113,19 +113,19 @@ impl Gateway {
         for group in together.chain(hidden.into_iter().map(|keyed| vec![keyed])) {
             let Some(route) = group.first().map(|keyed| self.route_to(&keyed.recipient)) else { continue };
             let certificates: Vec<UsableCert> = group.iter().map(|keyed| keyed.certificate.clone()).collect();
-            let received = parsed.received.clone();
-            let (keyring, real) = (Arc::clone(&self.keyring), Arc::clone(&real));
-            let trace = trace_header(&received, &self.settings.hostname);
+            let received = &parsed.received;
+            let keyring = Arc::clone(&self.keyring);
+            let trace = trace_header(received, &self.settings.hostname);
+            // A reply address is of use inside only.
+            let rewrite = |address: &str| match route {
+                Route::Inside => None,
+                Route::Outside => real.get(&address.to_ascii_lowercase()).map(ToString::to_string),
+            };
+            let message = outgoing(&received.bytes, "", &rewrite);
             let now = self.clock.now();
             let bytes = self
                 .by_size(received.bytes.len(), move || {
                     let signer = keyring.mail().signer().ok_or(PgpMimeError::NoSigner)?;
-                    // A reply address is of use inside only.
-                    let rewrite = |address: &str| match route {
-                        Route::Inside => None,
-                        Route::Outside => real.get(&address.to_ascii_lowercase()).map(ToString::to_string),
-                    };
-                    let message = outgoing(&received.bytes, "", &rewrite);
                     pgp_mime::protect(&message, &trace, &certificates, Some(signer), now)
                 })
                 .await??;

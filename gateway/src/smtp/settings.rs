@@ -113,7 +113,7 @@ impl Default for Settings {
             max_header_fields: limits::FIELDS,
             max_connections: 500,
             max_per_client: 50,
-            max_memory: 192 * 1024 * 1024,
+            max_memory: 160 * 1024 * 1024,
             memory_wait: Duration::from_secs(60),
             max_errors: 20,
             max_idle_commands: 100,

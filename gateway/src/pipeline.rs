@@ -32,6 +32,7 @@ use crate::addresses::{Own, ReplyDomain};
 use crate::audit::{self, Event};
 use crate::certificates::Shelf;
 use crate::conversations::{self, Conversation};
+use crate::encrypt::Resolved;
 use crate::envelope::ReversePath;
 use crate::hold::Letters;
 use crate::keyring::Keyring;
@@ -314,11 +315,12 @@ impl Gateway {
     pub async fn work(self: Arc<Self>, stop: CancellationToken) {
         while !stop.is_cancelled() {
             match self.spool.claim().await {
-                Ok(Some(claimed)) => {
+                Ok(Some(mut claimed)) => {
                     let queue_id = claimed.judged.received.queue_id;
                     // A message that makes a library panic must not take the worker along.
-                    match AssertUnwindSafe(self.carry(&claimed)).catch_unwind().await.unwrap_or(Err(PANICKED)) {
-                        Ok(()) => self.spool.sweep(&claimed).await,
+                    match AssertUnwindSafe(self.carry(&mut claimed)).catch_unwind().await.unwrap_or(Err(PANICKED)) {
+                        Ok(Come::Ahead) => {}
+                        Ok(Come::Queued) => self.spool.sweep(&claimed).await,
                         Err(cause) => {
                             error!(%queue_id, %cause, "stays in the spool and is tried again");
                             if let Err(cause) = self.spool.fail(&claimed, &cause.to_string()).await {
@@ -375,8 +377,9 @@ impl Gateway {
         Ok(())
     }
 
-    /// Everything that comes of one message is queued in one transaction, in which it leaves the spool.
-    async fn carry(&self, claimed: &Claimed) -> Result<(), StoreError> {
+    /// Everything that comes of one message is queued in one transaction, in which it leaves the spool. Where that is one
+    /// encrypted mail, it needn't be queued: its delivery comes first.
+    async fn carry(&self, claimed: &mut Claimed) -> Result<Come, StoreError> {
         let Judged { received, decisions } = &claimed.judged;
         let parsed = self.parse_again(received).await?;
         let resolved = self.resolve(received.queue_id, decisions).await?;
@@ -386,6 +389,11 @@ impl Gateway {
         let returned = self.take_back(&parsed, &resolved.decisions).await?;
         let unsent = self.unsent(&parsed, &resolved.keyless)?;
         let mails: Vec<Mail> = relayed.into_iter().chain(encrypted).chain(held.notifications).chain(unsent).collect();
+        let mails = match self.go_ahead(claimed, &resolved, mails, returned.is_empty()).await? {
+            None => return Ok(Come::Ahead),
+            Some(mails) => mails,
+        };
+        let Judged { received, .. } = &claimed.judged;
         let (undelivered, reports): (Vec<PickupId>, Vec<Mail>) = returned.into_iter().unzip();
         // Whether a report goes out is known in the transaction only.
         let reports = self.queue.place_all(reports, Then::Wait).await?;
@@ -411,7 +419,34 @@ impl Gateway {
         }
         self.queue.go_on(placed);
         self.queue.wake();
-        Ok(())
+        Ok(Come::Queued)
+    }
+
+    /// Sends the only mail that comes of a message on its way, if it is encrypted and there is room; the spool has the message
+    /// until then. Otherwise the mails as they were. A letter's notification never goes ahead: were the process to die, the
+    /// letter would be sealed anew, and the link in a notification that has left would open nothing.
+    async fn go_ahead(
+        &self,
+        claimed: &mut Claimed,
+        resolved: &Resolved,
+        mut mails: Vec<Mail>,
+        alone: bool,
+    ) -> Result<Option<Vec<Mail>>, StoreError> {
+        let is_encrypted = matches!(mails.as_slice(), [Mail { kind: Kind::Encrypted, .. }]);
+        if !alone || !is_encrypted || !self.spool.can_go_ahead(claimed) {
+            return Ok(Some(mails));
+        }
+        let Some(mail) = mails.pop() else { return Ok(Some(mails)) };
+        let Judged { received, .. } = &claimed.judged;
+        match self.queue.ahead(mail, &received.envelope).await? {
+            Err(mail) => Ok(Some(vec![mail])),
+            Ok(mail) => {
+                let mut rows = Rows::new();
+                resolved.record(&mut rows, received.queue_id, self.clock.now())?;
+                self.queue.go_ahead(mail, self.spool.finish_later(rows, claimed)?)?;
+                Ok(None)
+            }
+        }
     }
 
     /// Bodies whose rows could not be written, before the `250`, must not keep the room that was too little. Where nobody can
@@ -478,6 +513,15 @@ impl Intake for Gateway {
             if cause.is_full() { Rejection::STORAGE_FULL } else { Rejection::TEMPORARY }
         })
     }
+}
+
+/// How far a message has come.
+#[derive(Debug)]
+enum Come {
+    /// What came of it is queued.
+    Queued,
+    /// It leaves the spool with its delivery.
+    Ahead,
 }
 
 /// What comes of a spooled message, to be written in one transaction.

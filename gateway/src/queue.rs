@@ -23,9 +23,10 @@ use tokio::sync::{Notify, Semaphore};
 
 use crate::deliver::Requests;
 use crate::departure::Departure;
-use crate::envelope::{Charset, Envelope, ReversePath};
+use crate::envelope::{Charset, Envelope, RecipientDsn, ReversePath};
 use crate::keyring::Keyring;
 
+mod ahead;
 mod at_hand;
 mod backoff;
 mod body;
@@ -174,6 +175,65 @@ impl Placed {
     }
 }
 
+/// A mail as its rows say it.
+struct Written<'a> {
+    body_id: QueueId,
+    origin: QueueId,
+    kind: Kind,
+    route: Route,
+    reverse_path: &'a ReversePath,
+    pickup: Option<PickupId>,
+    requests: &'a Requests,
+    created_at: Time,
+    expires_at: Time,
+    claimed_until: Time,
+    /// Empty where nobody has claimed it.
+    token: &'a str,
+}
+
+impl Written<'_> {
+    fn body(&self, rows: &mut Rows, body: &blobs::Placed) {
+        rows.push(
+            &BODIES,
+            [
+                self.body_id.to_string().into(),
+                body.size.into(),
+                body.blob_key.as_str().into(),
+                body.in_row.clone().into(),
+                self.created_at.into(),
+            ],
+        );
+    }
+
+    fn recipient(&self, rows: &mut Rows, queue_id: QueueId, recipient: &EmailAddress, request: &RecipientDsn) {
+        let ret = self.requests.ret.map(|ret| ret.to_string()).unwrap_or_default();
+        let envid = self.requests.envid.as_ref().map(ToString::to_string).unwrap_or_default();
+        rows.push(
+            &RECIPIENTS,
+            [
+                queue_id.to_string().into(),
+                self.body_id.to_string().into(),
+                self.origin.to_string().into(),
+                self.kind.as_str().into(),
+                self.route.as_str().into(),
+                self.reverse_path.to_string().into(),
+                recipient.to_string().into(),
+                self.pickup.map_or_else(String::new, |pickup| pickup.to_string()).into(),
+                self.created_at.into(),
+                self.created_at.into(),
+                self.expires_at.into(),
+                self.claimed_until.into(),
+                self.token.into(),
+                request.notify.map(|notify| notify.to_string()).unwrap_or_default().into(),
+                request.orcpt.as_ref().map(ToString::to_string).unwrap_or_default().into(),
+                ret.into(),
+                envid.into(),
+                i64::from(self.requests.charset == Charset::Utf8).into(),
+            ],
+        );
+    }
+}
+
 /// What follows the commit of what is placed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Then {
@@ -239,7 +299,8 @@ impl Queue {
     /// As [`Queue::place`], and keeps the mail at hand if it can: for whoever calls [`Queue::go_on`] after the commit.
     async fn place_at_hand(&self, mail: Mail) -> Result<Placed, StoreError> {
         let mail = self.leaving(mail).await?;
-        let hand = self.hand(mail.route, &mail.recipients, &mail.bytes)?;
+        let hand = self.hand(mail.route, &mail.recipients, mail.bytes.len())?;
+        let hand = hand.map(|hand| hand.holding(mail.bytes.clone()));
         Ok(Placed { hand, ..self.put(mail).await? })
     }
 
@@ -311,57 +372,31 @@ impl Queue {
             return Err(StoreError::RowCount { found: 0, wanted: 1 });
         }
         let now = placed.hand.as_ref().map_or_else(|| self.clock.now(), |hand| hand.claimed_at);
-        let body_id = placed.body_id.to_string();
-        rows.push(
-            &BODIES,
-            [
-                body_id.as_str().into(),
-                placed.body.size.into(),
-                placed.body.blob_key.as_str().into(),
-                placed.body.in_row.clone().into(),
-                now.into(),
-            ],
-        );
         let (claimed_until, token) = match &placed.hand {
             None => (0, ""),
             Some(hand) => (later(now, claim::LEASE), hand.token.as_str()),
         };
-        let requests = &placed.requests;
-        let ret = requests.ret.map(|ret| ret.to_string()).unwrap_or_default();
-        let envid = requests.envid.as_ref().map(ToString::to_string).unwrap_or_default();
-        let utf8 = i64::from(requests.charset == Charset::Utf8);
-        let (origin, reverse_path) = (placed.origin.to_string(), placed.reverse_path.to_string());
-        let pickup = placed.pickup.map_or_else(String::new, |pickup| pickup.to_string());
-        let expires_at = later(now, placed.lifetime);
+        let mail = Written {
+            body_id: placed.body_id,
+            origin: placed.origin,
+            kind: placed.kind,
+            route: placed.route,
+            reverse_path: &placed.reverse_path,
+            pickup: placed.pickup,
+            requests: &placed.requests,
+            created_at: now,
+            expires_at: later(now, placed.lifetime),
+            claimed_until,
+            token,
+        };
+        mail.body(rows, &placed.body);
         for (n, recipient) in placed.recipients.iter().enumerate() {
-            let request = requests.recipients.get(n).cloned().unwrap_or_default();
+            let request = placed.requests.recipients.get(n).cloned().unwrap_or_default();
             let queue_id = match &placed.hand {
                 None => QueueId::random()?,
                 Some(hand) => *hand.queue_ids.get(n).ok_or(StoreError::Corrupt("a claim without its rows"))?,
             };
-            rows.push(
-                &RECIPIENTS,
-                [
-                    queue_id.to_string().into(),
-                    body_id.as_str().into(),
-                    origin.as_str().into(),
-                    placed.kind.as_str().into(),
-                    placed.route.as_str().into(),
-                    reverse_path.as_str().into(),
-                    recipient.to_string().into(),
-                    pickup.as_str().into(),
-                    now.into(),
-                    now.into(),
-                    expires_at.into(),
-                    claimed_until.into(),
-                    token.into(),
-                    request.notify.map(|notify| notify.to_string()).unwrap_or_default().into(),
-                    request.orcpt.map(|orcpt| orcpt.to_string()).unwrap_or_default().into(),
-                    ret.as_str().into(),
-                    envid.as_str().into(),
-                    utf8.into(),
-                ],
-            );
+            mail.recipient(rows, queue_id, recipient, &request);
         }
         Ok(())
     }

@@ -7,6 +7,7 @@
 //! Security: nothing of a spooled message is in clear on disk but its size and time.
 
 mod claim;
+mod ending;
 mod frame;
 mod fresh;
 mod orders;
@@ -37,6 +38,8 @@ use claim::{Adrift, Claim, Row};
 use frame::{decode, encode};
 use fresh::Fresh;
 
+pub use ending::Ending;
+use ending::Endings;
 pub use orders::Waiting;
 
 /// How long a worker may hold a message before another takes it.
@@ -99,7 +102,8 @@ pub struct Claimed {
     claim: String,
     claimed_until: Time,
     blob_key: String,
-    _room: Option<OwnedSemaphorePermit>,
+    /// Taken until it is done with.
+    room: Option<OwnedSemaphorePermit>,
 }
 
 /// Keeps accepted messages.
@@ -115,6 +119,7 @@ pub struct Spool {
     at_hand: Arc<tokio::sync::Mutex<VecDeque<Row>>>,
     room: Arc<Semaphore>,
     fresh: Arc<Fresh>,
+    endings: Arc<Endings>,
 }
 
 impl Spool {
@@ -129,6 +134,7 @@ impl Spool {
             at_hand: Arc::default(),
             room,
             fresh: Arc::default(),
+            endings: Arc::default(),
         }
     }
 
@@ -166,7 +172,7 @@ impl Spool {
         }
         if let Some(room) = hand {
             let claimed =
-                Claimed { judged, attempts, claim, claimed_until, blob_key: placed.blob_key, _room: Some(room) };
+                Claimed { judged, attempts, claim, claimed_until, blob_key: placed.blob_key, room: Some(room) };
             self.fresh.push(claimed);
         }
         Ok(queue_id)
@@ -225,7 +231,7 @@ impl Spool {
         let room = self.room_for(&row).await;
         let Row { queue_id, attempts, blob_key, sealed, claim, claimed_until, .. } = row;
         match self.open(queue_id, &blob_key, sealed).await {
-            Ok(judged) => Ok(Some(Claimed { judged, attempts, claim, claimed_until, blob_key, _room: room })),
+            Ok(judged) => Ok(Some(Claimed { judged, attempts, claim, claimed_until, blob_key, room })),
             Err(error) => {
                 // Stays in the spool for an administrator; it must not be lost and can't be opened.
                 self.put_off(queue_id, &claim, attempts, "can't be opened with this spool key").await?;
@@ -240,6 +246,10 @@ impl Spool {
         // Whoever takes one must have most of the lease left; of what lay here for too long the lease ends by itself.
         at_hand.retain(|row| row.claimed_until.saturating_sub(now) > LEASE / 2);
         if at_hand.is_empty() {
+            // Delivered, and not written down yet: it would be sent again.
+            if self.endings.are_late(now) {
+                return Ok(None);
+            }
             let claim = Claim { id: QueueId::from_bytes(random()?).to_string(), now, rows: Mutex::default() };
             let claimed = self.store.together(&claim).await;
             claimed.inspect_err(|_| self.adrift().push(Adrift::All(claim.id.clone())))?;

@@ -106,8 +106,8 @@ impl Bench {
     /// Takes a message in, and as far as the queue.
     async fn send(&self, to: &[&str], mail: &str) {
         self.gateway.message(self.received(Door::Inside, ANNA, to, mail)).await.unwrap();
-        let claimed = self.gateway.spool.claim().await.unwrap().unwrap();
-        self.gateway.carry(&claimed).await.unwrap();
+        let mut claimed = self.gateway.spool.claim().await.unwrap().unwrap();
+        self.gateway.carry(&mut claimed).await.unwrap();
         self.gateway.spool.sweep(&claimed).await;
     }
 
@@ -337,7 +337,7 @@ async fn an_account_that_is_reset_while_its_letter_is_sealed_loses_no_letter() {
     transaction.rollback().await.unwrap();
 
     claimed.attempts += 1;
-    gateway.carry(&claimed).await.unwrap();
+    gateway.carry(&mut claimed).await.unwrap();
     let [pickup] = bench.pickups().await.try_into().unwrap();
     assert_eq!(pickup.way, pickups::Way::Link);
     let halves = sealpost_vault::letters::link_halves(gateway.vault(), pickup.pickup_id).await.unwrap();
@@ -350,13 +350,13 @@ async fn who_lost_its_claim_replaces_no_letter() {
     let bench = Bench::new().await;
     let gateway = &bench.gateway;
     gateway.message(bench.received(Door::Inside, ANNA, &["p@mail.example"], &held("x"))).await.unwrap();
-    let lost = gateway.spool.claim().await.unwrap().unwrap();
+    let mut lost = gateway.spool.claim().await.unwrap().unwrap();
     // Stood still for longer than the lease; somebody else did the work.
     bench.clock.set(NOW + 601);
-    let claimed = gateway.spool.claim().await.unwrap().unwrap();
-    gateway.carry(&claimed).await.unwrap();
+    let mut claimed = gateway.spool.claim().await.unwrap().unwrap();
+    gateway.carry(&mut claimed).await.unwrap();
     let [pickup] = bench.pickups().await.try_into().unwrap();
-    gateway.carry(&lost).await.unwrap_err();
+    gateway.carry(&mut lost).await.unwrap_err();
     let halves = sealpost_vault::letters::link_halves(gateway.vault(), pickup.pickup_id).await.unwrap();
     assert!(halves.is_some(), "the letter that was announced is still there");
     assert_eq!(bench.queue.list().await.unwrap().len(), 1);

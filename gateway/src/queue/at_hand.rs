@@ -15,10 +15,11 @@ use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio::time::Instant;
 
+use super::ahead::Ahead;
 use super::body::Place;
 use super::claim::{Claim, ClaimedRow, Warning};
-use super::{Placed, Queue, Route};
-use crate::deliver::MOST_RECIPIENTS;
+use super::{Mail, Placed, Queue, Route};
+use crate::deliver::{MOST_RECIPIENTS, Requests};
 
 /// Of all clear bytes at hand, in octets.
 const ROOM: usize = 8 * 1024 * 1024;
@@ -31,7 +32,7 @@ const RECIPIENT: usize = 1024;
 /// Where mail lies between its commit and its delivery. One for each route.
 #[derive(Debug)]
 pub(super) struct Lane {
-    into: UnboundedSender<Ready>,
+    pub(super) into: UnboundedSender<Ready>,
     /// The worker's, while it works.
     out: Mutex<Option<UnboundedReceiver<Ready>>>,
     is_open: AtomicBool,
@@ -53,6 +54,8 @@ pub(super) struct Ready {
     pub(super) lies: Place,
     pub(super) claimed_at: Instant,
     pub(super) room: OwnedSemaphorePermit,
+    /// Where none of its rows is written yet.
+    pub(super) ahead: Option<Ahead>,
 }
 
 /// What a mail that is placed needs to be delivered from memory.
@@ -89,28 +92,25 @@ impl Lane {
 }
 
 impl Queue {
-    /// A copy of a mail's bytes and a claim for it, where there is a worker and room.
+    /// A claim for a mail, and room for its bytes, where there is a worker and room.
     pub(super) fn hand(
         &self,
         route: Route,
         recipients: &[EmailAddress],
-        bytes: &[u8],
+        octets: usize,
     ) -> Result<Option<Hand>, StoreError> {
-        if bytes.len() > LONGEST
-            || recipients.len() > MOST_RECIPIENTS
-            || !self.lane(route).is_open.load(Ordering::SeqCst)
-        {
+        if octets > LONGEST || recipients.len() > MOST_RECIPIENTS || !self.lane(route).is_open.load(Ordering::SeqCst) {
             return Ok(None);
         }
         let beside = recipients.len().saturating_mul(RECIPIENT).saturating_add(OVERHEAD);
-        let octets = u32::try_from(bytes.len().saturating_add(beside)).unwrap_or(u32::MAX);
+        let octets = u32::try_from(octets.saturating_add(beside)).unwrap_or(u32::MAX);
         let Ok(room) = Arc::clone(&self.lanes.room.0).try_acquire_many_owned(octets) else { return Ok(None) };
         Ok(Some(Hand {
             token: Token::random()?.to_string(),
             queue_ids: recipients.iter().map(|_| QueueId::random()).collect::<Result<_, _>>()?,
             claimed_at: self.clock.now(),
             since: Instant::now(),
-            bytes: bytes.to_vec(),
+            bytes: Vec::new(),
             room,
         }))
     }
@@ -128,11 +128,34 @@ impl Queue {
 }
 
 impl Hand {
+    /// With the mail's bytes.
+    pub(super) fn holding(self, bytes: Vec<u8>) -> Self {
+        Self { bytes, ..self }
+    }
+
     fn ready(self, placed: Placed) -> Ready {
-        let lies = Place::of(&placed.body.blob_key);
-        let mut requests = placed.requests;
+        let Placed {
+            body_id,
+            body,
+            origin,
+            kind,
+            route,
+            reverse_path,
+            recipients,
+            pickup,
+            lifetime,
+            requests,
+            hand: _,
+        } = placed;
+        let lies = Place::of(&body.blob_key);
+        let mail = Mail { origin, kind, route, reverse_path, recipients, pickup, lifetime, bytes: Vec::new() };
+        self.claiming(body_id, mail, requests, lies)
+    }
+
+    /// The mail's own bytes are none that the hand holds.
+    pub(super) fn claiming(self, body_id: QueueId, mail: Mail, mut requests: Requests, lies: Place) -> Ready {
         let mut asked = std::mem::take(&mut requests.recipients).into_iter();
-        let rows = self.queue_ids.into_iter().zip(placed.recipients).map(|(queue_id, recipient)| ClaimedRow {
+        let rows = self.queue_ids.into_iter().zip(mail.recipients).map(|(queue_id, recipient)| ClaimedRow {
             queue_id,
             recipient,
             attempts: 0,
@@ -141,18 +164,18 @@ impl Hand {
         });
         let claim = Claim {
             token: self.token,
-            body_id: placed.body_id,
-            origin: placed.origin,
-            kind: placed.kind,
-            route: placed.route,
-            reverse_path: placed.reverse_path,
-            pickup: placed.pickup,
+            body_id,
+            origin: mail.origin,
+            kind: mail.kind,
+            route: mail.route,
+            reverse_path: mail.reverse_path,
+            pickup: mail.pickup,
             created_at: self.claimed_at,
-            expires_at: super::later(self.claimed_at, placed.lifetime),
+            expires_at: super::later(self.claimed_at, mail.lifetime),
             requests,
             rows: rows.collect(),
         };
-        Ready { claim, bytes: self.bytes, lies, claimed_at: self.since, room: self.room }
+        Ready { claim, bytes: self.bytes, lies, claimed_at: self.since, room: self.room, ahead: None }
     }
 }
 

@@ -166,6 +166,7 @@ impl Bench {
             reporter: reporter(),
             stop: stop.clone(),
             grace: Duration::from_millis(50),
+            renewal: super::claim::RENEWAL,
             unsettled: tokio::sync::watch::Sender::new(0),
         })
     }

@@ -64,11 +64,9 @@ impl Queue {
         outcomes: &[Outcome],
         aftermath: &Aftermath<'_, U>,
     ) -> Result<(), StoreError> {
-        let all_delivered = outcomes.iter().all(|outcome| matches!(outcome, Outcome::Delivered(_)));
-        // Where the next hop wasn't told what the sender asked for, the sender may have to be told that it was relayed.
-        let nobody_asks = aftermath.requests != Taken::Not
-            || claim.rows.iter().all(|row| !Action::Relayed.is_asked(row.request.notify));
-        if all_delivered && nobody_asks && self.settle_delivered(claim, outcomes, aftermath.lies).await? {
+        if is_simple(claim, outcomes, aftermath.requests)
+            && self.settle_delivered(claim, outcomes, aftermath.lies).await?
+        {
             return Ok(());
         }
         let now = self.clock.now();
@@ -133,16 +131,13 @@ impl Queue {
         Ok(())
     }
 
-    /// What almost every claim comes to: nobody is to be told, so it is rows in a batch. `false`: it isn't so simple.
+    /// What [`is_simple`] is rows in a batch. `false`: some are somebody else's now.
     async fn settle_delivered(&self, claim: &Claim, outcomes: &[Outcome], body: Place) -> Result<bool, StoreError> {
-        let (now, mut rows) = (self.clock.now(), Rows::new());
-        for (row, outcome) in claim.rows.iter().zip(outcomes) {
-            let Outcome::Delivered(reply) = outcome else { return Ok(false) };
+        let mut rows = Rows::new();
+        for row in &claim.rows {
             rows.push(&DELIVERED, [row.queue_id.to_string().into(), claim.token.as_str().into()]);
-            if let Some(event) = event(claim, row, outcome, &End::Deliver(reply)) {
-                audit::record_with(&mut rows, event, now)?;
-            }
         }
+        record_delivered(&mut rows, claim, outcomes, self.clock.now())?;
         rows.push(&LAST_ROW, [claim.body_id.to_string().into()]);
         match self.store.write_rows(rows).await {
             Ok(()) => {}
@@ -150,11 +145,7 @@ impl Queue {
             Err(StoreError::RowCount { .. }) => return Ok(false),
             Err(error) => return Err(error),
         }
-        for (row, outcome) in claim.rows.iter().zip(outcomes) {
-            if let Outcome::Delivered(reply) = outcome {
-                said_delivered(claim, row, reply);
-            }
-        }
+        say_delivered(claim, outcomes);
         if body == Place::Blob
             && let Err(error) = self.sweep_body(&claim.body_id.to_string()).await
         {
@@ -291,6 +282,40 @@ impl Queue {
         let placed = self.place(mail).await?;
         self.insert(tx, placed).await?;
         Ok(true)
+    }
+}
+
+/// What almost every claim comes to: all of it is delivered, and nobody is to be told.
+pub(super) fn is_simple(claim: &Claim, outcomes: &[Outcome], requests: Taken) -> bool {
+    let all_delivered = outcomes.iter().all(|outcome| matches!(outcome, Outcome::Delivered(_)));
+    // Where the next hop wasn't told what the sender asked for, the sender may have to be told that it was relayed.
+    let is_asked = |row: &ClaimedRow| Action::Relayed.is_asked(row.request.notify);
+    all_delivered && (requests != Taken::Not || !claim.rows.iter().any(is_asked))
+}
+
+/// Into the audit, with the rows that end them.
+pub(super) fn record_delivered(
+    rows: &mut Rows,
+    claim: &Claim,
+    outcomes: &[Outcome],
+    now: Time,
+) -> Result<(), StoreError> {
+    for (row, outcome) in claim.rows.iter().zip(outcomes) {
+        if let Outcome::Delivered(reply) = outcome
+            && let Some(event) = event(claim, row, outcome, &End::Deliver(reply))
+        {
+            audit::record_with(rows, event, now)?;
+        }
+    }
+    Ok(())
+}
+
+/// Into the log, after the commit.
+pub(super) fn say_delivered(claim: &Claim, outcomes: &[Outcome]) {
+    for (row, outcome) in claim.rows.iter().zip(outcomes) {
+        if let Outcome::Delivered(reply) = outcome {
+            said_delivered(claim, row, reply);
+        }
     }
 }
 

@@ -13,11 +13,12 @@ use tokio::time::{Instant, MissedTickBehavior, interval_at, sleep, sleep_until, 
 use tokio_util::sync::CancellationToken;
 use tracing::{Instrument, Span};
 
+use super::ahead::Ahead;
 use super::at_hand::Ready;
 use super::body::{Place, Room};
 use super::claim::{Claim, ClaimedRow, RENEWAL};
 use super::report::Reporter;
-use super::settle::Aftermath;
+use super::settle::{Aftermath, is_simple};
 use super::{Queue, Route, Undeliverable};
 use crate::deliver::{
     Client, Delivery, Destination, Failure, Hops, Limits, Outcome, Pool, Taken, Timeouts, Transmission, Trust,
@@ -74,8 +75,9 @@ pub async fn run<U: Undeliverable>(
     let pool = Pool::new(Client::new(&hops.hostname, trust, manner.timeouts), manner.limits);
     let unsettled = watch::Sender::new(0);
     let warn_after = manner.warn_after;
+    let (grace, renewal) = (GRACE, RENEWAL);
     let office =
-        Arc::new(Office { queue, hops, warn_after, undeliverable, reporter, pool, stop, grace: GRACE, unsettled });
+        Arc::new(Office { queue, hops, warn_after, undeliverable, reporter, pool, stop, grace, renewal, unsettled });
     tokio::join!(
         office.clone().work(Route::Inside),
         office.clone().work(Route::Outside),
@@ -96,6 +98,8 @@ pub(super) struct Office<U> {
     pub(super) stop: CancellationToken,
     /// What a delivery on its way gets when we are told to stop.
     pub(super) grace: Duration,
+    /// How often leases are renewed.
+    pub(super) renewal: Duration,
     /// Outcomes that wait for the store to come back. Until they are written, nothing is claimed: their leases may end
     /// before, and what was delivered would be sent again. A claim waits for the store less long than a lease lasts.
     pub(super) unsettled: watch::Sender<usize>,
@@ -178,8 +182,8 @@ impl<U: Undeliverable> Office<U> {
         lane.close();
         if let Some(at_hand) = &mut at_hand {
             at_hand.close();
-            while let Some(Ready { claim, .. }) = at_hand.recv().await {
-                self.give_back(claim).await;
+            while let Some(Ready { claim, ahead, .. }) = at_hand.recv().await {
+                self.give_back(claim, ahead).await;
             }
         }
         while deliveries.join_next().await.is_some() {}
@@ -203,11 +207,11 @@ impl<U: Undeliverable> Office<U> {
             }
             Err(error) => {
                 tracing::error!(%error, "the queue can't be read");
-                return self.give_back(claim).await;
+                return self.give_back(claim, None).await;
             }
         };
         let body = self.queue.body(claim.body_id).await;
-        self.deliver_body(claim, body, permit).await;
+        self.deliver_body(claim, body, permit, None).await;
         drop(room);
     }
 
@@ -236,16 +240,16 @@ impl<U: Undeliverable> Office<U> {
     /// The same for what lies at hand. It may have lain there while the next hop was slow.
     pub(super) async fn deliver_ready(
         &self,
-        Ready { claim, bytes, lies, claimed_at, room }: Ready,
+        Ready { claim, bytes, mut lies, claimed_at, room, mut ahead }: Ready,
         permit: OwnedSemaphorePermit,
     ) {
-        if claimed_at.elapsed() > RENEWAL
-            && let Err(error) = self.queue.renew(&claim).await
+        if claimed_at.elapsed() > self.renewal
+            && let Err(error) = self.keep(&claim, &bytes, &mut lies, &mut ahead).await
         {
             tracing::warn!(%error, "a claim at hand was lost, or its lease could not be renewed");
             return;
         }
-        self.deliver_body(claim, Ok((bytes, lies)), Some(permit)).await;
+        self.deliver_body(claim, Ok((bytes, lies)), Some(permit), ahead).await;
         drop(room);
     }
 
@@ -253,15 +257,23 @@ impl<U: Undeliverable> Office<U> {
     async fn deliver_body(
         &self,
         claim: Claim,
-        body: Result<(Vec<u8>, Place), StoreError>,
+        mut body: Result<(Vec<u8>, Place), StoreError>,
         permit: Option<OwnedSemaphorePermit>,
+        mut ahead: Option<Ahead>,
     ) {
         let permit = Arc::new(permit);
-        let route = claim.route;
+        if self.ways(&claim).len() > 1
+            && ahead.is_some()
+            && let Ok((bytes, lies)) = &mut body
+            && let Err(error) = self.keep(&claim, bytes, lies, &mut ahead).await
+        {
+            tracing::warn!(%error, "a claim at hand was lost, or can't be queued");
+            return;
+        }
         let mut ways: Vec<(&Destination, Vec<ClaimedRow>)> = Vec::new();
         let (claim, rows) = claim.without_rows();
         for row in rows {
-            let way = self.hops.of(route, row.recipient.domain());
+            let way = self.hops.of(claim.route, row.recipient.domain());
             match ways.iter_mut().find(|(known, _)| std::ptr::eq(*known, way)) {
                 Some((_, rows)) => rows.push(row),
                 None => ways.push((way, vec![row])),
@@ -271,8 +283,10 @@ impl<U: Undeliverable> Office<U> {
         match self.queue.split(claim, rows).await {
             // Each settles for itself: a host that hangs must not keep another's verdicts from being written down.
             Ok(claims) => {
-                let all =
-                    ways.into_iter().zip(claims).map(|(to, claim)| self.deliver_to(to, claim, &body, permit.clone()));
+                let all = ways
+                    .into_iter()
+                    .zip(claims)
+                    .map(|(to, claim)| self.deliver_to(to, claim, &body, permit.clone(), ahead.take()));
                 let all: Vec<_> = all.collect();
                 drop(permit);
                 futures::future::join_all(all).await;
@@ -287,9 +301,11 @@ impl<U: Undeliverable> Office<U> {
         claim: Claim,
         body: &Result<(Vec<u8>, Place), StoreError>,
         permit: Arc<Option<OwnedSemaphorePermit>>,
+        mut ahead: Option<Ahead>,
     ) {
+        let mut lies = body.as_ref().map_or(Place::Blob, |(_, place)| *place);
         let delivery = match body {
-            Ok((bytes, _)) => self.hand_over(to, &claim, bytes).await,
+            Ok((bytes, _)) => self.hand_over(to, &claim, bytes, &mut lies, &mut ahead).await,
             // The store may be away for a moment: nothing to refuse a mail for.
             Err(error) => {
                 tracing::error!(%error, "the body can't be read");
@@ -299,33 +315,58 @@ impl<U: Undeliverable> Office<U> {
             }
         };
         drop(permit);
-        let Some(delivery) = delivery else { return self.give_back(claim).await };
-        let aftermath = Aftermath {
+        let Some(delivery) = delivery else { return self.give_back(claim, ahead).await };
+        let mut aftermath = Aftermath {
             undeliverable: self.undeliverable.as_ref(),
             reporter: &self.reporter,
             hop: &delivery.host,
             requests: delivery.requests,
             warn_after: self.warn_after,
-            lies: body.as_ref().map_or(Place::Blob, |(_, place)| *place),
+            lies,
             original: body.as_ref().ok().map(|(bytes, _)| bytes.as_slice()),
         };
-        self.settle(&claim, &delivery.outcomes, &aftermath).await;
+        self.settle(&claim, &delivery.outcomes, &mut aftermath, ahead).await;
     }
 
-    async fn give_back(&self, claim: Claim) {
-        if let Err(error) = self.queue.give_back(claim).await {
+    async fn give_back(&self, claim: Claim, ahead: Option<Ahead>) {
+        let given = match ahead {
+            Some(ahead) => ahead.give_back().await,
+            None => self.queue.give_back(claim).await,
+        };
+        if let Err(error) = given {
             tracing::warn!(%error, "a claim could not be given back; its lease ends it");
         }
     }
 
+    /// Renews the lease; of what went ahead it begins here, with its rows.
+    async fn keep(
+        &self,
+        claim: &Claim,
+        bytes: &[u8],
+        lies: &mut Place,
+        ahead: &mut Option<Ahead>,
+    ) -> Result<(), StoreError> {
+        let Some(unwritten) = ahead else { return self.queue.renew(claim).await };
+        *lies = self.queue.write_down(claim, bytes, unwritten).await?;
+        *ahead = None;
+        Ok(())
+    }
+
     /// Hands over while the lease is kept. `None`: the claim was lost, or we stop before it ended.
-    async fn hand_over(&self, to: &Destination, claim: &Claim, bytes: &[u8]) -> Option<Delivery> {
+    async fn hand_over(
+        &self,
+        to: &Destination,
+        claim: &Claim,
+        bytes: &[u8],
+        lies: &mut Place,
+        ahead: &mut Option<Ahead>,
+    ) -> Option<Delivery> {
         let recipients: Vec<EmailAddress> = claim.rows.iter().map(|row| row.recipient.clone()).collect();
         let requests = claim.requests();
         let mail = Transmission { reverse_path: &claim.reverse_path, recipients: &recipients, bytes };
         let delivery = self.pool.deliver(to, mail, &requests);
         tokio::pin!(delivery);
-        let mut renewal = interval_at(Instant::now() + RENEWAL, RENEWAL);
+        let mut renewal = interval_at(Instant::now() + self.renewal, self.renewal);
         renewal.set_missed_tick_behavior(MissedTickBehavior::Delay);
         let patience_is_over = async {
             self.stop.cancelled().await;
@@ -336,7 +377,7 @@ impl<U: Undeliverable> Office<U> {
             tokio::select! {
                 delivery = &mut delivery => return Some(delivery),
                 () = &mut patience_is_over => return None,
-                _ = renewal.tick() => match self.queue.renew(claim).await {
+                _ = renewal.tick() => match self.keep(claim, bytes, lies, ahead).await {
                     Ok(()) => {}
                     Err(StoreError::RowCount { found, wanted }) => {
                         tracing::warn!(found, wanted, "the claim was lost");
@@ -349,42 +390,100 @@ impl<U: Undeliverable> Office<U> {
     }
 
     /// Writes the outcome down, and insists: what was delivered and isn't written down is sent again.
-    async fn settle(&self, claim: &Claim, outcomes: &[Outcome], aftermath: &Aftermath<'_, U>) {
-        let first = self.queue.settle(claim, outcomes, aftermath);
-        tokio::pin!(first);
+    async fn settle(
+        &self,
+        claim: &Claim,
+        outcomes: &[Outcome],
+        aftermath: &mut Aftermath<'_, U>,
+        mut ahead: Option<Ahead>,
+    ) {
         let (in_time, unsettled);
-        match tokio::time::timeout(SETTLE_SLOW, &mut first).await {
-            Ok(done) => {
-                in_time = done;
-                unsettled = in_time.is_err().then(|| Unsettled::new(&self.unsettled));
-            }
-            // The lease may end before this does: nothing is claimed until then.
-            Err(_) => {
-                unsettled = Some(Unsettled::new(&self.unsettled));
-                in_time = first.await;
+        {
+            let first = self.settle_once(claim, outcomes, aftermath, &mut ahead);
+            tokio::pin!(first);
+            match tokio::time::timeout(SETTLE_SLOW, &mut first).await {
+                Ok(done) => {
+                    in_time = done;
+                    unsettled = in_time.is_err().then(|| Unsettled::new(&self.unsettled));
+                }
+                // The lease may end before this does: nothing is claimed until then.
+                Err(_) => {
+                    unsettled = Some(Unsettled::new(&self.unsettled));
+                    in_time = first.await;
+                }
             }
         }
         let Err(error) = in_time else { return };
         tracing::error!(%error, "an outcome could not be written down");
-        let settled = self.insist(claim, outcomes, aftermath).await;
+        let settled = self.insist(claim, outcomes, aftermath, &mut ahead).await;
         drop(unsettled);
         if !settled {
             tracing::error!(outcomes = outcomes.len(), "outcomes are lost: these rows are tried again");
         }
     }
 
-    async fn insist(&self, claim: &Claim, outcomes: &[Outcome], aftermath: &Aftermath<'_, U>) -> bool {
+    async fn settle_once(
+        &self,
+        claim: &Claim,
+        outcomes: &[Outcome],
+        aftermath: &mut Aftermath<'_, U>,
+        ahead: &mut Option<Ahead>,
+    ) -> Result<(), StoreError> {
+        if let Some(unwritten) = ahead {
+            let done = if is_simple(claim, outcomes, aftermath.requests) {
+                self.queue.end_ahead(claim, outcomes, unwritten).await.map(|()| true)
+            } else {
+                let bytes = aftermath.original.unwrap_or_default();
+                self.keep(claim, bytes, &mut aftermath.lies, ahead).await.map(|()| false)
+            };
+            match done {
+                Ok(false) => {}
+                Ok(true) => {
+                    *ahead = None;
+                    return Ok(());
+                }
+                Err(StoreError::RowCount { .. }) => {
+                    tracing::warn!(origin = %claim.origin, "the message was taken by somebody else meanwhile");
+                    return Ok(());
+                }
+                Err(error) => return Err(error),
+            }
+        }
+        self.queue.settle(claim, outcomes, aftermath).await
+    }
+
+    async fn insist(
+        &self,
+        claim: &Claim,
+        outcomes: &[Outcome],
+        aftermath: &mut Aftermath<'_, U>,
+        ahead: &mut Option<Ahead>,
+    ) -> bool {
         for _ in 1..SETTLE_TRIES {
             sleep(SETTLE_PAUSE).await;
-            if let Err(error) = self.queue.renew(claim).await {
+            if ahead.is_none()
+                && let Err(error) = self.queue.renew(claim).await
+            {
                 tracing::warn!(%error, "the lease could not be renewed");
             }
-            match self.queue.settle(claim, outcomes, aftermath).await {
+            match self.settle_once(claim, outcomes, aftermath, ahead).await {
                 Ok(()) => return true,
                 Err(error) => tracing::error!(%error, "an outcome could not be written down"),
             }
         }
         false
+    }
+
+    /// The next hops of a claim's rows.
+    fn ways(&self, claim: &Claim) -> Vec<&Destination> {
+        let mut ways: Vec<&Destination> = Vec::new();
+        for row in &claim.rows {
+            let way = self.hops.of(claim.route, row.recipient.domain());
+            if !ways.iter().any(|known| std::ptr::eq(*known, way)) {
+                ways.push(way);
+            }
+        }
+        ways
     }
 }
 

@@ -67,8 +67,18 @@ fn message(bytes: &[u8]) {
     };
     if let Ok(parsed) = ParsedMessage::parse(received) {
         let out = outgoing(&parsed.received.bytes, "", &|_| None);
-        assert!(out.len() <= bytes.len() + 2, "relaying made a message longer");
+        assert!(bare(&out) <= bare(bytes), "relaying made a bare line ending");
+        let lines = bytes.split_inclusive(|octet| *octet == b'\n');
+        let header: usize = lines.take_while(|line| !matches!(**line, [b'\n'] | [b'\r', b'\n'])).map(<[u8]>::len).sum();
+        assert!(out.ends_with(bytes.get(header..).unwrap_or_default()), "relaying changed a body");
     }
+}
+
+/// Line endings that are half of one.
+fn bare(bytes: &[u8]) -> usize {
+    let count = |wanted: u8| bytes.iter().filter(|octet| **octet == wanted).count();
+    let whole = bytes.windows(2).filter(|pair| *pair == b"\r\n").count();
+    count(b'\r') + count(b'\n') - 2 * whole
 }
 
 /// A message that a sender may have encrypted; what is encrypted around it holds its body as it is.

@@ -10,7 +10,7 @@ use base64::Engine;
 use base64::prelude::BASE64_STANDARD;
 use serde::{Deserialize, Serialize};
 
-use super::header::{Field, first_line, is_blank};
+use super::header::{Field, first_line, is_blank, printable};
 
 /// A tag in a subject.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
@@ -62,7 +62,8 @@ pub(super) fn field_without_tags(field: &Field<'_>) -> Option<Vec<u8>> {
     }
     let lines = drop_blank_lines(&lines);
     // A cut through encoded-words may leave blanks or glue words together that were apart: then the text is written anew.
-    let is_clean = |text: &str| text.split_whitespace().eq(clean.split_whitespace()) && !text.starts_with(' ');
+    let is_clean =
+        |text: &str| printable(text).split_whitespace().eq(clean.split_whitespace()) && !text.starts_with(' ');
     match Field::read(&lines) {
         Some(cut) if is_clean(&cut.unstructured()) => Some(lines),
         _ => Some(written(field, &clean)),
@@ -216,6 +217,7 @@ mod tests {
             ("Subject: Ihr\r\n [secure] \r\n\tBefund\r\n", "Subject: Ihr\r\n\tBefund\r\n"),
             ("Subject: [secure] =?utf-8?Q?Bef=C3=BCnde?=\r\n", "Subject: =?utf-8?Q?Bef=C3=BCnde?=\r\n"),
             ("Subject: [secure] Gr\u{fc}\u{df}e\r\n", "Subject: Gr\u{fc}\u{df}e\r\n"),
+            ("Subject: Be\u{7}fund [secure]\r\n", "Subject: Be\u{7}fund\r\n"),
             ("Subject: =?utf-8?Q?[secure]_Bef=C3=BCnde?=\r\n", "Subject: =?utf-8?B?QmVmw7xuZGU=?=\r\n"),
             ("Subject: =?utf-8?B?W3NlY3VyZV0gQmVmdW5k?=\r\n", "Subject: Befund\r\n"),
             ("Subject: =?utf-8?Q?[sec?= =?utf-8?Q?ure]_Lab?=\r\n", "Subject: Lab\r\n"),

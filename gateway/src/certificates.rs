@@ -65,6 +65,7 @@ pub(crate) async fn stored(store: &Db, address: &EmailAddress) -> Result<Candida
 }
 
 /// Certificates that name an address, as they are stored.
+#[derive(Debug)]
 pub(crate) struct Candidates {
     address: Identity,
     found: Vec<(Vec<u8>, Admission)>,

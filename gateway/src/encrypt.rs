@@ -1,7 +1,7 @@
 //! Encrypting: a message becomes PGP/MIME mail for recipients who have usable OpenPGP keys.
 //!
 //! Keys are looked at twice: before the `250`, so that a sender learns at once that there is none, and again when the mail is
-//! made, because a key may expire or be removed in between. Then the sender is told, or the message is held, as was decided;
+//! made, because a key may expire or be removed in between: unless that is still the same second. Then the sender is told, or the message is held, as was decided;
 //! never does it leave in the clear. Recipients who see each other (To, Cc) share one copy; each other envelope recipient
 //! (Bcc) gets one of his own, encrypted to his certificate alone.
 //!
@@ -16,7 +16,7 @@ use sealpost_vault::id::QueueId;
 use sealpost_vault::{EmailAddress, Time};
 
 use crate::audit::{self, Event};
-use crate::certificates::{self, UsableCert};
+use crate::certificates::{self, Candidates, UsableCert};
 use crate::envelope::ReversePath;
 use crate::hold::shown;
 use crate::message::{ParsedMessage, outgoing, trace_header};
@@ -64,7 +64,22 @@ impl Resolved {
 impl Gateway {
     /// The certificate for an address at this moment. One that is new is parsed and verified off the async threads.
     pub(crate) async fn certificate_for(&self, recipient: &EmailAddress) -> Result<Option<UsableCert>, StoreError> {
-        let (candidates, now) = (certificates::stored(&self.stores.own, recipient).await?, self.clock.now());
+        let now = self.clock.now();
+        let candidates = Arc::new(certificates::stored(&self.stores.own, recipient).await?);
+        self.shelf.saw(&candidates, now);
+        self.usable(candidates, now).await
+    }
+
+    /// The same, shortly after: what the store said in this very second isn't asked again. Whether a certificate is usable is.
+    async fn certificate_still_for(&self, recipient: &EmailAddress) -> Result<Option<UsableCert>, StoreError> {
+        let now = self.clock.now();
+        match self.shelf.seen(&recipient.identity(), now) {
+            Some(candidates) => self.usable(candidates, now).await,
+            None => self.certificate_for(recipient).await,
+        }
+    }
+
+    async fn usable(&self, candidates: Arc<Candidates>, now: Time) -> Result<Option<UsableCert>, StoreError> {
         if candidates.are_known(&self.shelf) {
             return candidates.usable(&self.shelf, now);
         }
@@ -80,7 +95,7 @@ impl Gateway {
                 resolved.decisions.push(decision.clone());
                 continue;
             };
-            match (self.certificate_for(recipient).await?, fallback) {
+            match (self.certificate_still_for(recipient).await?, fallback) {
                 (Some(certificate), _) => {
                     resolved.keyed.push(Keyed { recipient: recipient.clone(), certificate, rule: rule.clone() });
                 }

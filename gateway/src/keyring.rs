@@ -24,6 +24,7 @@ mod opaque;
 mod organisation;
 mod passphrase;
 mod sealed;
+mod signer;
 mod storage;
 mod upgrade;
 
@@ -47,6 +48,7 @@ pub(crate) use mark::Mark;
 #[allow(unused_imports, reason = "accounts evaluate OPAQUE with them")]
 pub(crate) use opaque::{OpaqueSuite, Randomness};
 pub(crate) use organisation::Organisation;
+pub(crate) use signer::OwnSigner;
 pub(crate) use storage::hkdf;
 
 use contents::Contents;

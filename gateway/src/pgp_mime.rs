@@ -13,6 +13,7 @@
 
 mod cms;
 mod fields;
+mod key_packet;
 mod openpgp;
 mod recognise;
 
@@ -25,9 +26,9 @@ use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use sealpost_vault::Time;
 use sealpost_vault::id::{NoRandomness, random};
-use sequoia_openpgp::crypto::KeyPair;
 
 use crate::certificates::UsableCert;
+use crate::keyring::OwnSigner;
 use openpgp::Target;
 
 pub use recognise::{Encrypted, Protection, already_protected};
@@ -55,11 +56,11 @@ pub enum PgpMimeError {
 ///
 /// # Errors
 /// No recipient, or a header that isn't one; never for the content's sake.
-pub fn protect(
+pub(crate) fn protect(
     message: &[u8],
     trace: &str,
     recipients: &[UsableCert],
-    signer: Option<KeyPair>,
+    signer: Option<OwnSigner>,
     now: Time,
 ) -> Result<Vec<u8>, PgpMimeError> {
     let targets: Vec<Target<'_>> = recipients.iter().map(Target::from).collect();
@@ -70,7 +71,7 @@ fn wrap(
     message: &[u8],
     trace: &str,
     targets: &[Target<'_>],
-    signer: Option<KeyPair>,
+    signer: Option<OwnSigner>,
     now: Time,
 ) -> Result<Vec<u8>, PgpMimeError> {
     let mail = fields::Mail::read(message, &boundary()?)?;

@@ -9,21 +9,33 @@
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError};
 
-use sealpost_vault::StoreError;
 use sealpost_vault::derive::sha256;
+use sealpost_vault::{Identity, StoreError, Time};
 use sequoia_openpgp::Cert;
 use sequoia_openpgp::parse::Parse;
 
+use super::Candidates;
 use super::check::Trials;
 
 /// Of all bytes that the certificates were parsed from; in memory they take several times as much.
 const ROOM: usize = 1024 * 1024;
 
+/// Addresses of one second that are remembered: more are asked for again.
+const LOOKS: usize = 1_000;
+
 /// Cheap to make; remembers nothing at first.
 #[derive(Debug, Default)]
 pub struct Shelf {
     books: Mutex<Books>,
+    looks: Mutex<Looks>,
     trials: Trials,
+}
+
+/// What the store said in the present second.
+#[derive(Debug, Default)]
+struct Looks {
+    at: Time,
+    found: HashMap<Identity, Arc<Candidates>>,
 }
 
 #[derive(Debug, Default)]
@@ -35,6 +47,21 @@ struct Books {
 impl Shelf {
     pub(super) fn trials(&self) -> &Trials {
         &self.trials
+    }
+
+    /// What the store said of an address in this very second.
+    pub(crate) fn seen(&self, address: &Identity, now: Time) -> Option<Arc<Candidates>> {
+        let looks = self.looks.lock().unwrap_or_else(PoisonError::into_inner);
+        looks.found.get(address).filter(|_| looks.at == now).cloned()
+    }
+
+    /// The store was asked at `now`.
+    pub(crate) fn saw(&self, candidates: &Arc<Candidates>, now: Time) {
+        let mut looks = self.looks.lock().unwrap_or_else(PoisonError::into_inner);
+        if looks.at != now || looks.found.len() >= LOOKS {
+            *looks = Looks { at: now, found: HashMap::new() };
+        }
+        looks.found.insert(candidates.address.clone(), Arc::clone(candidates));
     }
 
     /// One that is there.

@@ -21,6 +21,7 @@ use sequoia_openpgp::types::{Features, KeyFlags};
 use zeroize::Zeroizing;
 
 use super::KeyringError;
+use super::signer::OwnSigner;
 
 /// Clocks of browsers and other programs are slow by so much without taking a new key for one from the future.
 const BACKDATED: Time = 60;
@@ -94,21 +95,21 @@ pub(super) fn time_of_signing(certificate: &Cert) -> SystemTime {
 
 /// The subkey that signs, found again once a minute: judging a certificate takes as long as signing does.
 #[derive(Default)]
-pub(super) struct SignerAtHand(Mutex<Option<(Instant, KeyPair)>>);
+pub(super) struct SignerAtHand(Mutex<Option<(Instant, OwnSigner)>>);
 
 /// How long a subkey that was found is taken without another look.
 const LOOK_AGAIN: Duration = Duration::from_secs(60);
 
 impl SignerAtHand {
     /// Always of the same certificate.
-    pub(super) fn of(&self, certificate: &Cert) -> Option<KeyPair> {
+    pub(super) fn of(&self, certificate: &Cert) -> Option<OwnSigner> {
         let mut known = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some((found, signer)) = &*known
             && found.elapsed() < LOOK_AGAIN
         {
             return Some(signer.clone());
         }
-        let signer = signer(certificate)?;
+        let signer = OwnSigner::from(signer(certificate)?);
         *known = Some((Instant::now(), signer.clone()));
         Some(signer)
     }

@@ -10,13 +10,14 @@ use std::path::Path;
 
 use data_encoding::HEXUPPER;
 use sealpost_vault::Time;
-use sequoia_openpgp::crypto::KeyPair;
+use sequoia_openpgp::crypto::{KeyPair, Signer};
 use zeroize::Zeroizing;
 
 use super::contents::Contents;
 use super::files::{Files, Layout, Lock};
 use super::master::{MasterKey, MasterSource};
 use super::passphrase::{Locked, LockedError, Passphrase};
+use super::signer::OwnSigner;
 use super::{Keyring, KeyringError, certificate, write_checked};
 
 /// A key that can be changed.
@@ -125,7 +126,7 @@ impl Change {
     }
 }
 
-fn fingerprint(signer: Option<KeyPair>) -> String {
+fn fingerprint(signer: Option<OwnSigner>) -> String {
     signer.map(|key| key.public().fingerprint().to_hex()).unwrap_or_default()
 }
 

@@ -7,11 +7,11 @@
 
 use sealpost_vault::Time;
 use sequoia_openpgp::cert::Cert;
-use sequoia_openpgp::crypto::KeyPair;
 use zeroize::Zeroizing;
 
 use super::KeyringError;
 use super::certificate::{self, Kind, SignerAtHand};
+use super::signer::OwnSigner;
 
 pub(crate) struct MailKey {
     secret: Cert,
@@ -63,7 +63,7 @@ impl MailKey {
     }
 
     /// The subkey that signs mail.
-    pub(crate) fn signer(&self) -> Option<KeyPair> {
+    pub(crate) fn signer(&self) -> Option<OwnSigner> {
         self.signer.of(&self.secret)
     }
 }

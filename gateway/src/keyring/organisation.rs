@@ -22,6 +22,7 @@ use zeroize::Zeroizing;
 
 use super::KeyringError;
 use super::certificate::{self, Kind, SignerAtHand, refused};
+use super::signer::OwnSigner;
 
 /// Larger than any signature of ours.
 const LARGEST_SIGNATURE: usize = 1024;
@@ -106,7 +107,7 @@ impl Organisation {
     }
 
     /// The subkey that signs slips, vouches and answers to registrations.
-    pub(crate) fn signer(&self) -> Option<KeyPair> {
+    pub(crate) fn signer(&self) -> Option<OwnSigner> {
         self.signer.of(&self.certificate)
     }
 

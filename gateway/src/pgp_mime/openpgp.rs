@@ -8,17 +8,20 @@ use std::io;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use sealpost_vault::Time;
-use sequoia_openpgp::KeyHandle;
 use sequoia_openpgp::cert::{Cert, Preferences, ValidCert};
-use sequoia_openpgp::crypto::KeyPair;
+use sequoia_openpgp::crypto::{SessionKey, Signer as _};
 use sequoia_openpgp::packet::Key;
 use sequoia_openpgp::packet::key::{PublicParts, UnspecifiedRole};
 use sequoia_openpgp::policy::StandardPolicy;
+use sequoia_openpgp::serialize::Serialize;
 use sequoia_openpgp::serialize::stream::{Armorer, Encryptor, LiteralWriter, Message, Recipient, Signer};
 use sequoia_openpgp::types::{AEADAlgorithm, DataFormat, Features, HashAlgorithm, SymmetricAlgorithm};
+use sequoia_openpgp::{KeyHandle, Packet};
 
 use super::PgpMimeError;
+use super::key_packet::key_packet;
 use crate::certificates::{Container, UsableCert};
+use crate::keyring::OwnSigner;
 
 /// How the content is encrypted.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -45,7 +48,7 @@ pub(super) fn encrypt(
     out: &mut Vec<u8>,
     pieces: &[&[u8]],
     targets: &[Target<'_>],
-    signer: Option<KeyPair>,
+    signer: Option<OwnSigner>,
     now: Time,
 ) -> Result<(), PgpMimeError> {
     let now = UNIX_EPOCH + Duration::from_secs(u64::try_from(now).unwrap_or_default());
@@ -63,14 +66,8 @@ pub(super) fn encrypt(
     write(out, pieces, &distinct, profile, signer, now).map_err(|e| PgpMimeError::OpenPgp(e.into()))
 }
 
-/// The key packets' version follows the profile, which all certificates decide together.
-fn recipient<'a>(key: &'a Key<PublicParts, UnspecifiedRole>, profile: Profile) -> Recipient<'a> {
-    match profile {
-        Profile::SeipdV1(_) => Recipient::new(Features::empty().set_seipdv1(), KeyHandle::from(key.keyid()), key),
-        Profile::SeipdV2(..) => {
-            Recipient::new(Features::empty().set_seipdv2(), KeyHandle::from(key.fingerprint()), key)
-        }
-    }
+fn recipient(key: &Key<PublicParts, UnspecifiedRole>) -> Recipient<'_> {
+    Recipient::new(Features::empty().set_seipdv2(), KeyHandle::from(key.fingerprint()), key)
 }
 
 fn write(
@@ -78,17 +75,24 @@ fn write(
     pieces: &[&[u8]],
     targets: &[&Target<'_>],
     profile: Profile,
-    signer: Option<KeyPair>,
+    signer: Option<OwnSigner>,
     now: SystemTime,
 ) -> sequoia_openpgp::Result<()> {
-    let message = Armorer::new(Message::new(CrLf(out))).build()?;
-    let recipients = targets.iter().flat_map(|target| &target.keys).map(|key| recipient(key, profile));
-    let encryptor = Encryptor::for_recipients(message, recipients);
+    let mut message = Armorer::new(Message::new(CrLf(out))).build()?;
+    let keys = targets.iter().flat_map(|target| &target.keys);
     let mut message = match profile {
-        Profile::SeipdV1(cipher) => encryptor.symmetric_algo(cipher),
-        Profile::SeipdV2(cipher, mode) => encryptor.symmetric_algo(cipher).aead_algo(mode),
-    }
-    .build()?;
+        Profile::SeipdV1(cipher) => {
+            let session_key = SessionKey::new(cipher.key_size()?)?;
+            for key in keys {
+                Packet::from(key_packet(key, cipher, &session_key)?).serialize(&mut message)?;
+            }
+            Encryptor::with_session_key(message, cipher, session_key)?.build()?
+        }
+        Profile::SeipdV2(cipher, mode) => {
+            let recipients = keys.map(|key| recipient(key));
+            Encryptor::for_recipients(message, recipients).symmetric_algo(cipher).aead_algo(mode).build()?
+        }
+    };
     if let Some(signer) = signer {
         let made = now.max(signer.public().creation_time());
         let mut signature = Signer::new(message, signer)?.hash_algo(HashAlgorithm::SHA256)?.creation_time(made);

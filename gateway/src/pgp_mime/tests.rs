@@ -56,10 +56,10 @@ fn target(cert: &Cert) -> Target<'_> {
     Target { cert, keys, container: if v2 { Container::SeipdV2 } else { Container::SeipdV1 } }
 }
 
-fn signer(cert: &Cert) -> KeyPair {
+fn signer(cert: &Cert) -> OwnSigner {
     let policy = StandardPolicy::new();
     let mut keys = cert.keys().with_policy(&policy, None).for_signing().unencrypted_secret();
-    keys.next().unwrap().key().clone().into_keypair().unwrap()
+    OwnSigner::from(keys.next().unwrap().key().clone().into_keypair().unwrap())
 }
 
 fn protected(message: &[u8], to: &[&Cert], from: &Cert) -> Vec<u8> {

@@ -1,5 +1,6 @@
 //! Tests of changed keys: what is older stays good, whole or not at all, and the primary out of the house.
 
+use sequoia_openpgp::crypto::Signer;
 use sequoia_openpgp::packet::PKESK;
 use sequoia_openpgp::packet::pkesk::PKESK6;
 

@@ -43,7 +43,9 @@ pub async fn with_key(road: &Road, reader: &str, lifetime: Option<Duration>) -> 
     cert
 }
 
+/// A second later: keys are looked at again then.
 async fn without_key(road: &Road, cert: &Cert) {
+    road.pass(1);
     let removed = certificates::remove(&road.stores.own, &cert.fingerprint().to_hex(), None, road.now()).await.unwrap();
     assert_eq!(removed, Removed::Certificate);
 }

@@ -28,6 +28,9 @@ use clap::{Parser, Subcommand};
 
 use crate::exit::Failure;
 
+#[global_allocator]
+static ALLOCATOR: tikv_jemallocator::Jemalloc = tikv_jemallocator::Jemalloc;
+
 /// Mail in over SMTP, sealed, picked up and answered in a browser.
 #[derive(Parser)]
 #[command(name = "sealpost", version, about, long_about = None, max_term_width = 100)]

@@ -11,6 +11,7 @@
 //! copied. Signatures are SHA-256; the literal is binary, so that no program changes line endings.
 //! Standards: RFC 3156 (PGP/MIME), RFC 9580 (OpenPGP), RFC 9788 (header protection), RFC 5652 and RFC 5083 (recognising S/MIME).
 
+mod armor;
 mod cms;
 mod fields;
 mod key_packet;

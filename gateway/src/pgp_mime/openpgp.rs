@@ -1,4 +1,4 @@
-//! The OpenPGP message: signed, then encrypted to every recipient, armored with CRLF.
+//! The OpenPGP message: signed, then encrypted to every recipient, in armor.
 //!
 //! Profile: version 3 key packets and SEIPDv1, which GnuPG 2.2 and RNP read, unless every recipient's certificate says that it
 //! takes SEIPDv2. (GnuPG 2.4's own AEAD packet is no standard, and isn't written.) Compression stays off: it would tell
@@ -14,11 +14,12 @@ use sequoia_openpgp::packet::Key;
 use sequoia_openpgp::packet::key::{PublicParts, UnspecifiedRole};
 use sequoia_openpgp::policy::StandardPolicy;
 use sequoia_openpgp::serialize::Serialize;
-use sequoia_openpgp::serialize::stream::{Armorer, Encryptor, LiteralWriter, Message, Recipient, Signer};
+use sequoia_openpgp::serialize::stream::{Encryptor, LiteralWriter, Message, Recipient, Signer};
 use sequoia_openpgp::types::{AEADAlgorithm, DataFormat, Features, HashAlgorithm, SymmetricAlgorithm};
 use sequoia_openpgp::{KeyHandle, Packet};
 
 use super::PgpMimeError;
+use super::armor::Armor;
 use super::key_packet::key_packet;
 use crate::certificates::{Container, UsableCert};
 use crate::keyring::OwnSigner;
@@ -78,7 +79,8 @@ fn write(
     signer: Option<OwnSigner>,
     now: SystemTime,
 ) -> sequoia_openpgp::Result<()> {
-    let mut message = Armorer::new(Message::new(CrLf(out))).build()?;
+    let mut armor = Armor::new(out);
+    let mut message = Message::new(&mut armor);
     let keys = targets.iter().flat_map(|target| &target.keys);
     let mut message = match profile {
         Profile::SeipdV1(cipher) => {
@@ -106,7 +108,8 @@ fn write(
     for piece in pieces {
         io::Write::write_all(&mut literal, piece)?;
     }
-    literal.finalize()
+    literal.finalize()?;
+    Ok(armor.finish()?)
 }
 
 impl Target<'_> {
@@ -147,26 +150,4 @@ pub(super) fn profile(targets: &[&Target<'_>], now: SystemTime) -> Profile {
     let wanted = [SymmetricAlgorithm::AES256, SymmetricAlgorithm::AES192];
     let accepted = wanted.into_iter().find(|cipher| lists.iter().all(|list| list.contains(cipher)));
     Profile::SeipdV1(accepted.unwrap_or(SymmetricAlgorithm::AES128))
-}
-
-/// Ends lines with CRLF; what comes in ends them with LF.
-struct CrLf<'a>(&'a mut Vec<u8>);
-
-impl io::Write for CrLf<'_> {
-    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-        for line in bytes.split_inclusive(|b| *b == b'\n') {
-            match line.strip_suffix(b"\n") {
-                Some(line) => {
-                    self.0.extend_from_slice(line);
-                    self.0.extend_from_slice(b"\r\n");
-                }
-                None => self.0.extend_from_slice(line),
-            }
-        }
-        Ok(bytes.len())
-    }
-
-    fn flush(&mut self) -> io::Result<()> {
-        Ok(())
-    }
 }

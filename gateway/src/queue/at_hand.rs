@@ -22,7 +22,7 @@ use super::{Mail, Placed, Queue, Route};
 use crate::deliver::{MOST_RECIPIENTS, Requests};
 
 /// Of all clear bytes at hand, in octets.
-const ROOM: usize = 8 * 1024 * 1024;
+const ROOM: usize = 16 * 1024 * 1024;
 /// Longer mail is read from its store, in octets.
 const LONGEST: usize = 256 * 1024;
 /// What a mail takes beside its bytes, and each recipient of it, with what the sender asked for.

@@ -17,7 +17,7 @@ use sealpost_vault::clock::Time;
 use super::{Claimed, Judged, LEASE};
 
 /// Of all messages that lie here or are being worked on, in bytes.
-const ROOM: usize = 8 * 1024 * 1024;
+const ROOM: usize = 16 * 1024 * 1024;
 /// Longer ones are read from their store, in bytes.
 const LONGEST: usize = 256 * 1024;
 /// Clients that are faster than the workers are slowed down a little: whatever overflows costs the workers more.

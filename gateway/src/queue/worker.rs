@@ -178,9 +178,12 @@ impl<U: Undeliverable> Office<U> {
         lane.close();
         if let Some(at_hand) = &mut at_hand {
             at_hand.close();
+            let mut left = Vec::new();
             while let Some(Ready { claim, .. }) = at_hand.recv().await {
-                self.give_back(claim).await;
+                left.push(self.give_back(claim));
             }
+            // At once, so that they share commits.
+            futures::future::join_all(left).await;
         }
         while deliveries.join_next().await.is_some() {}
     }

@@ -162,8 +162,7 @@ fn blobs_of(vault: &Vault, content_id: ContentId) -> Vec<String> {
         return Vec::new();
     };
     let name = |name: String| name.split('-').take(2).collect::<Vec<_>>().join("-");
-    let mut names: Vec<String> =
-        folder.map(|entry| name(entry.unwrap().file_name().into_string().unwrap())).collect();
+    let mut names: Vec<String> = folder.map(|entry| name(entry.unwrap().file_name().into_string().unwrap())).collect();
     names.sort_unstable();
     names
 }

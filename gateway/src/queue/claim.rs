@@ -28,10 +28,7 @@ const CANDIDATES: i64 = 32;
 
 static GIVEN_BACK: Statement = Statement {
     order: 12,
-    kind: WhereAny {
-        what: "update queue set claimed_until = 0, claim = ''",
-        one: "(body_id = ? and claim = ?)",
-    },
+    kind: WhereAny { what: "update queue set claimed_until = 0, claim = ''", one: "(body_id = ? and claim = ?)" },
 };
 
 /// Rows of one body that are ours: one SMTP transaction. Ends in [`Queue::settle`] or [`Queue::give_back`]; if neither

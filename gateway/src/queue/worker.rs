@@ -6,7 +6,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use sealpost_vault::{EmailAddress, StoreError};
+use sealpost_vault::{EmailAddress, StoreError, seldom};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, watch};
 use tokio::task::JoinSet;
 use tokio::time::{Instant, MissedTickBehavior, interval_at, sleep, sleep_until, timeout};
@@ -158,7 +158,12 @@ impl<U: Undeliverable> Office<U> {
                             deliveries.spawn(delivery.instrument(span));
                         }
                     }
-                    Err(error) => tracing::error!(%error, route = route.as_str(), "the queue can't be read"),
+                    Err(error) => {
+                        seldom!(
+                            format!("{} {error}", route.as_str()),
+                            |left_out| tracing::error!(%error, route = route.as_str(), left_out, "the queue can't be read")
+                        );
+                    }
                 }
                 continue;
             }

@@ -241,7 +241,8 @@ async fn what_lay_in_memory_for_too_long_is_given_back_at_once(bench: Bench) {
     let (stored, one) = (bench.another_process().await, bench.another_process().await);
     for _ in 0..3 {
         let queue_id = bench.accept(100).await;
-        stored.adrift().push(Adrift::All(bench.claim_of(queue_id).await));
+        let claim = bench.claim_of(queue_id).await;
+        stored.adrift().push(Adrift::All(claim));
     }
     stored.give_back().await.unwrap();
     let _taken = one.next().await.unwrap();

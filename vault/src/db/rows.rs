@@ -102,7 +102,9 @@ pub struct Rows(Vec<(&'static Statement, Vec<Value>)>);
 impl Statement {
     fn columns(&self) -> usize {
         match self.kind {
-            Kind::Insert { row, .. } | Kind::Append { row, .. } | Kind::InsertNew { row, .. } => row.matches('?').count(),
+            Kind::Insert { row, .. } | Kind::Append { row, .. } | Kind::InsertNew { row, .. } => {
+                row.matches('?').count()
+            }
             Kind::WhereAny { one, .. } => one.matches('?').count(),
             Kind::Delete { .. } => 2,
             Kind::DeleteKeys { .. } | Kind::DeleteIf { .. } | Kind::UpdateIf { .. } => 1,
@@ -135,7 +137,9 @@ impl Statement {
         };
         let list = |one: &str| vec![one; rows].join(", ");
         match self.kind {
-            Kind::Insert { into, row } | Kind::Append { into, row } => format!("insert into {into} values {}", numbered(&list(row))),
+            Kind::Insert { into, row } | Kind::Append { into, row } => {
+                format!("insert into {into} values {}", numbered(&list(row)))
+            }
             Kind::InsertNew { into, row, unique } => {
                 format!("insert into {into} values {} on conflict ({unique}) do nothing", numbered(&list(row)))
             }

@@ -6,10 +6,8 @@ use crate::db::Schema;
 static INSERT: Statement =
     Statement { order: 1, kind: Kind::Insert { into: "parts (n, guard, bytes)", row: "(?, ?, ?)" } };
 static DELETE: Statement = Statement { order: 2, kind: Kind::Delete { from: "parts", key: "n", guard: "guard" } };
-static KEEP: Statement = Statement {
-    order: 1,
-    kind: Kind::InsertNew { into: "parts (n, guard, bytes)", row: "(?, ?, ?)", unique: "n" },
-};
+static KEEP: Statement =
+    Statement { order: 1, kind: Kind::InsertNew { into: "parts (n, guard, bytes)", row: "(?, ?, ?)", unique: "n" } };
 static FREE: Statement = Statement {
     order: 2,
     kind: Kind::UpdateIf { table: "parts", set: "guard = 'free'", key: "n", condition: "n > 1" },
@@ -173,10 +171,8 @@ static LINE: Statement = Statement {
         row: "(?, (select coalesce(max(n), 0) + 1 from lines where page = ?), ?)",
     },
 };
-static STRIKE: Statement = Statement {
-    order: 2,
-    kind: Kind::WhereAny { what: "update lines set word = ''", one: "(page = ? and n < ?)" },
-};
+static STRIKE: Statement =
+    Statement { order: 2, kind: Kind::WhereAny { what: "update lines set word = ''", one: "(page = ? and n < ?)" } };
 
 #[tokio::test]
 async fn what_depends_on_what_was_there_is_written_one_after_the_other() {
@@ -196,7 +192,8 @@ async fn what_depends_on_what_was_there_is_written_one_after_the_other() {
         sqlx::query_as("select page, n, word from lines order by page, n").fetch_all(db.reader()).await.unwrap()
     };
     let line = |(page, n, word): (&str, i64, &str)| (page.to_owned(), n, word.to_owned());
-    let wanted = [("a", 1, "one"), ("a", 2, "two"), ("a", 3, "three"), ("b", 1, "un"), ("b", 2, "deux"), ("c", 1, "eins")];
+    let wanted =
+        [("a", 1, "one"), ("a", 2, "two"), ("a", 3, "three"), ("b", 1, "un"), ("b", 2, "deux"), ("c", 1, "eins")];
     assert_eq!(lines().await, wanted.map(line));
 
     let mut struck = Rows::new();

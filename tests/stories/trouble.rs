@@ -154,6 +154,13 @@ async fn below_the_floor_no_message_begins() {
     assert_eq!(client.command("RCPT TO:<paula@mail.example>").await.code, 250);
     let reply = client.command("DATA").await;
     assert_eq!((reply.code, reply.text().split(' ').next()), (452, Some("4.3.1")), "{reply:?}");
+    // whoever tries again and again fills no log
+    for _ in 0..10 {
+        client.command("RSET").await;
+        let outcome = client.deliver(SENDER, &["paula@mail.example"], &mail("paula@mail.example", "x", 1000)).await;
+        assert!(!outcome.accepted(), "{outcome:?}");
+    }
+    assert_eq!(world.sealpost.log().matches("too little free space").count(), 1);
     // the session goes on, and so does mail when there is room
     disk.free();
     client.command("RSET").await;

@@ -35,6 +35,9 @@ pub enum StoreError {
     File(#[from] std::io::Error),
     #[error("the store's URL begins neither with sqlite: nor with postgres:")]
     UnknownEngine,
+    /// Our own trouble, and not that of what was to be written: it may be better later.
+    #[error("not now: {0}")]
+    NotNow(&'static str),
     #[error("a stored row is not what was written: {0}")]
     Corrupt(&'static str),
     #[error("an update met {found} rows where it should meet {wanted}")]

@@ -6,10 +6,15 @@
 
 use std::fs::{File, OpenOptions, TryLockError};
 use std::os::unix::fs::OpenOptionsExt;
+use std::time::{Duration, Instant};
 
 use crate::configuration::Configuration;
 use crate::exit::Failure;
 use crate::parts;
+
+/// A process that was killed lives until its last write to the disk is done.
+const PATIENCE: Duration = Duration::from_secs(5);
+const AGAIN: Duration = Duration::from_millis(50);
 
 /// The state directory is this process's, as long as this lives.
 #[must_use]
@@ -18,7 +23,7 @@ pub struct Alone(#[expect(dead_code, reason = "its end is the lock's end")] Opti
 
 impl Alone {
     /// Before anything in the directory is looked at.
-    pub fn claim(configuration: &Configuration) -> Result<Self, Failure> {
+    pub async fn claim(configuration: &Configuration) -> Result<Self, Failure> {
         if !configuration.gateway_url().starts_with("sqlite:") {
             return Ok(Self(None));
         }
@@ -28,14 +33,20 @@ impl Alone {
         let system = |cause| Failure::system(format!("{}: {cause}", path.display()));
         let file =
             OpenOptions::new().write(true).create(true).truncate(false).mode(0o600).open(&path).map_err(system)?;
-        match file.try_lock() {
-            Ok(()) => Ok(Self(Some(file))),
-            Err(TryLockError::WouldBlock) => Err(Failure::unavailable(format!(
-                "another gateway runs with {}, and with SQLite there can be one: stop it, or give this one a [store] \
-                 directory of its own",
-                configuration.store.directory.display()
-            ))),
-            Err(TryLockError::Error(cause)) => Err(system(cause)),
+        let asked = Instant::now();
+        loop {
+            match file.try_lock() {
+                Ok(()) => return Ok(Self(Some(file))),
+                Err(TryLockError::WouldBlock) if asked.elapsed() < PATIENCE => tokio::time::sleep(AGAIN).await,
+                Err(TryLockError::WouldBlock) => {
+                    return Err(Failure::unavailable(format!(
+                        "another gateway runs with {}, and with SQLite there can be one: stop it, or give this one a \
+                         [store] directory of its own",
+                        configuration.store.directory.display()
+                    )));
+                }
+                Err(TryLockError::Error(cause)) => return Err(system(cause)),
+            }
         }
     }
 }

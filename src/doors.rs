@@ -106,7 +106,7 @@ pub fn tell_systemd(states: &[sd_notify::NotifyState<'_>]) {
 pub async fn gateway(configuration: &Configuration, keeper: Keeper) -> Result<(), Failure> {
     let stop = stop_signal(keeper)?;
     let clock = Clock::system();
-    let _alone = Alone::claim(configuration)?;
+    let _alone = Alone::claim(configuration).await?;
     let (gateway, queue) = parts::gateway(configuration, clock.clone()).await?;
     let gateway = Arc::new(gateway);
     let keyring = gateway.keyring();

@@ -127,7 +127,7 @@ pub async fn both(
     configuration.policy()?;
     configuration.dkim()?;
     // Says it at once, and not as a door that ends again and again; the gateway's door claims it for itself.
-    drop(Alone::claim(configuration)?);
+    drop(Alone::claim(configuration).await?);
     let stores = parts::stores(configuration).await?;
     keyring.take_up(&stores.own, Clock::system().now()).await?;
     drop((keyring, stores));

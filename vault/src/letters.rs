@@ -128,11 +128,20 @@ pub async fn store(db: &Db, blobs: &BlobStore, content: NewContent) -> Result<()
     let (content_id, attempt) = (content.content_id.to_string(), content.attempt);
     // Blobs have no transaction: nobody may put one in another's place.
     let own = HEXLOWER.encode(&random::<8>()?);
-    let mut placed = Vec::with_capacity(content.parts.len());
+    let (mut placed, mut keys) = (Vec::with_capacity(content.parts.len()), Vec::new());
     for (n, packet) in content.parts.into_iter().enumerate() {
-        placed.push(blobs.place(format!("{}{attempt}-{n}-{own}", folder(&content_id)), packet).await?);
+        match blobs.place(format!("{}{attempt}-{n}-{own}", folder(&content_id)), packet).await {
+            Ok(part) => {
+                keys.push(part.blob_key.clone());
+                placed.push(part);
+            }
+            Err(error) => {
+                // The disk may be full: the next attempt needs the room.
+                delete_blobs(blobs, keys).await;
+                return Err(error);
+            }
+        }
     }
-    let keys: Vec<String> = placed.iter().map(|part| part.blob_key.clone()).collect();
     let mut rows = Rows::new();
     if attempt > 1 {
         rows.push(&EARLIER_LETTERS, [content_id.as_str().into(), attempt.into()]);

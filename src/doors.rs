@@ -28,7 +28,9 @@ use sealpost_vault::clock::Clock;
 use sealpost_vault::db::{Db, Schema};
 use sealpost_vault::grants::{self, Separation};
 use sealpost_vault::letters::publish_certificate;
+use sealpost_vault::seldom;
 
+use crate::alone::Alone;
 use crate::configuration::Configuration;
 use crate::exit::Failure;
 use crate::sandbox::Confined;
@@ -104,6 +106,7 @@ pub fn tell_systemd(states: &[sd_notify::NotifyState<'_>]) {
 pub async fn gateway(configuration: &Configuration, keeper: Keeper) -> Result<(), Failure> {
     let stop = stop_signal(keeper)?;
     let clock = Clock::system();
+    let _alone = Alone::claim(configuration).await?;
     let (gateway, queue) = parts::gateway(configuration, clock.clone()).await?;
     let gateway = Arc::new(gateway);
     let keyring = gateway.keyring();
@@ -280,7 +283,7 @@ async fn answer_health(listener: TcpListener, queue: Queue, stop: CancellationTo
         match queue.ping().await {
             Ok(()) => (StatusCode::OK, "ready\n"),
             Err(cause) => {
-                error!(%cause, "not ready");
+                seldom!(cause, |left_out| error!(%cause, left_out, "not ready"));
                 (StatusCode::SERVICE_UNAVAILABLE, "not ready\n")
             }
         }

@@ -3,6 +3,7 @@
 //! The only place that wires the parts together: one file per subcommand, the configuration, TLS and the sandbox.
 
 mod accounts;
+mod alone;
 mod audit;
 mod check_config;
 mod configuration;

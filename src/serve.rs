@@ -18,6 +18,7 @@ use tracing::{error, info};
 use sealpost_gateway::keyring::MasterSource;
 use sealpost_vault::clock::Clock;
 
+use crate::alone::Alone;
 use crate::configuration::Configuration;
 use crate::doors::{self, Keeper};
 use crate::exit::Failure;
@@ -125,6 +126,8 @@ pub async fn both(
     let keyring = configuration.keyring()?;
     configuration.policy()?;
     configuration.dkim()?;
+    // Says it at once, and not as a door that ends again and again; the gateway's door claims it for itself.
+    drop(Alone::claim(configuration).await?);
     let stores = parts::stores(configuration).await?;
     keyring.take_up(&stores.own, Clock::system().now()).await?;
     drop((keyring, stores));

@@ -11,6 +11,9 @@ use sealpost_vault::{EmailAddress, Identity};
 /// Most Message-IDs named in References.
 const MOST_REFERENCES: i64 = 20;
 
+/// A longer Message-ID would stand on a line of more than 998 octets (RFC 5322 2.1.1), and no index would take it.
+const LONGEST: usize = 998;
+
 /// One reader's side of a conversation.
 #[derive(Clone, Debug)]
 pub struct Conversation {
@@ -40,7 +43,7 @@ static SIDES: Statement = Statement {
 };
 static MESSAGES: Statement = Statement {
     order: 11,
-    kind: Kind::Insert {
+    kind: Kind::Append {
         into: "conversation_messages (conversation_id, n, message_id)",
         row: "(?, (select coalesce(max(n), 0) + 1 from conversation_messages where conversation_id = ?), ?)",
     },
@@ -122,8 +125,11 @@ pub(crate) fn begin(rows: &mut Rows, conversation: &Conversation, now: Time) {
     );
 }
 
-/// Adds a Message-ID (without angle brackets) at the end.
+/// Adds a Message-ID (without angle brackets) at the end; not one of a length that no Message-ID has.
 pub(crate) fn add_message(rows: &mut Rows, id: ConversationId, message_id: &str) {
+    if message_id.len() > LONGEST {
+        return;
+    }
     let id = id.to_string();
     rows.push(&MESSAGES, [id.as_str().into(), id.as_str().into(), message_id.into()]);
 }

@@ -45,7 +45,7 @@ impl Departure {
         })?;
         let signatures = self.dkim.signatures(mail.kind, &mail.reverse_path, &mail.bytes).map_err(|error| {
             tracing::error!(origin = %mail.origin, %error, "no DKIM signature can be made");
-            StoreError::Corrupt("a mail that can't be signed")
+            StoreError::NotNow("a mail can't be signed")
         })?;
         let mut front = signatures.into_bytes();
         let (first, _) = first_field(&mail.bytes);

@@ -161,6 +161,9 @@ fn from_empty_line<'a>(header: &Header<'_>, message: &'a [u8]) -> Option<&'a [u8
 enum Signer {
     Rsa(Box<DkimSigner<RsaKey<Sha256>, Done>>),
     Ed25519(Box<DkimSigner<Ed25519Key, Done>>),
+    /// Signs nothing.
+    #[cfg(test)]
+    Broken,
 }
 
 impl Signer {
@@ -178,6 +181,8 @@ impl Signer {
         let signature = match self {
             Self::Rsa(signer) => signer.sign_chained(message),
             Self::Ed25519(signer) => signer.sign_chained(message),
+            #[cfg(test)]
+            Self::Broken => Err(mail_auth::Error::NotAligned),
         }?;
         Ok(signature.to_header())
     }
@@ -193,6 +198,8 @@ impl fmt::Debug for Signer {
         f.write_str(match self {
             Self::Rsa(_) => "RSA",
             Self::Ed25519(_) => "Ed25519",
+            #[cfg(test)]
+            Self::Broken => "broken",
         })
     }
 }

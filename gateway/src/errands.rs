@@ -19,6 +19,7 @@ use sealpost_vault::clock::Time;
 use sealpost_vault::db::StoreError;
 use sealpost_vault::errands::{self, Answer, Asked, Bytes, Errand};
 use sealpost_vault::id::{ErrandId, PickupId, QueueId};
+use sealpost_vault::seldom;
 
 use crate::accounts;
 use crate::audit::{self, Event, Proof, Statement};
@@ -54,7 +55,9 @@ impl Gateway {
                         }
                     }
                 }
-                Err(cause) => error!(%cause, "errands can't be read"),
+                Err(cause) => {
+                    seldom!(cause, |left_out| error!(%cause, left_out, "errands can't be read"));
+                }
             }
             tokio::select! {
                 Some(ended) = working.join_next() => {

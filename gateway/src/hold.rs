@@ -17,7 +17,7 @@ use sealpost_vault::clock::Time;
 use sealpost_vault::db::{Rows, StoreError};
 use sealpost_vault::derive::sha256;
 use sealpost_vault::id::{AccountId, ContentId, ConversationId, LetterId, PickupId, QueueId, Token};
-use sealpost_vault::letters::{self, Attempt, NewContent, NewLetter, NewPickup, NewWay};
+use sealpost_vault::letters::{self, NewContent, NewLetter, NewPickup, NewWay};
 use sealpost_vault::{EmailAddress, Identity};
 
 use crate::audit::{self, Event};
@@ -131,10 +131,9 @@ impl Gateway {
         let circles = circles(readers, &shown(parsed, &real))?;
         let now = self.clock.now();
         let expires_at = now.saturating_add(i64::try_from(self.settings.letter_lifetime.as_secs()).unwrap_or(i64::MAX));
-        // Whose claim was lost may come here late, when another worker's letters are on their way to be read.
-        let attempt = if claimed.attempts <= 1 { Attempt::First } else { Attempt::Again };
-        let (circles, sealed) = self.seal(parsed, real, circles, expires_at, attempt).await?;
-        // Whoever lost the claim would replace a letter that its readers were told of.
+        // Each claim counts one up. Whose claim was lost may come here late, when another worker's letters are on their way to
+        // be read: the vault leaves those alone.
+        let (circles, sealed) = self.seal(parsed, real, circles, expires_at, claimed.attempts).await?;
         self.spool.keep(claimed).await?;
         letters::store(&self.stores.vault, &self.stores.vault_blobs, sealed.content).await?;
 
@@ -240,7 +239,7 @@ impl Gateway {
         real: HashMap<String, EmailAddress>,
         circles: Vec<Circle>,
         expires_at: Time,
-        attempt: Attempt,
+        attempt: i64,
     ) -> Result<(Vec<Circle>, Sealed), StoreError> {
         let keyring = Arc::clone(&self.keyring);
         let facts = parsed.facts.clone();

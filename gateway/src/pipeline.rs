@@ -27,6 +27,7 @@ use sealpost_vault::blobs::BlobStore;
 use sealpost_vault::clock::Clock;
 use sealpost_vault::db::{Db, Rows, StoreError, Write, Written};
 use sealpost_vault::id::{PickupId, QueueId, Token};
+use sealpost_vault::seldom;
 
 use crate::addresses::{Own, ReplyDomain};
 use crate::audit::{self, Event};
@@ -342,7 +343,7 @@ impl Gateway {
                     }
                 }
                 Err(cause) => {
-                    error!(%cause, "the spool can't be read");
+                    seldom!(cause, |left_out| error!(%cause, left_out, "the spool can't be read"));
                     tokio::time::sleep(Spool::LOOK_ANYWAY).await;
                 }
             }
@@ -485,12 +486,12 @@ impl Intake for Gateway {
         // A message that begins must find room to end; what is sealed needs more than what came in.
         match rustix::fs::statvfs(&self.settings.state_directory) {
             Ok(disk) if disk.f_bavail.saturating_mul(disk.f_frsize) < self.settings.free_space_floor => {
-                warn!("too little free space: mail is put off");
+                seldom!("full", |left_out| warn!(left_out, "too little free space: mail is put off"));
                 Err(Rejection::STORAGE_FULL)
             }
             Ok(_) => Ok(()),
             Err(cause) => {
-                error!(%cause, "free space can't be told");
+                seldom!(cause, |left_out| error!(%cause, left_out, "free space can't be told"));
                 Err(Rejection::TEMPORARY)
             }
         }
@@ -509,7 +510,7 @@ impl Intake for Gateway {
             kept.map(|_| ())
         };
         kept.map_err(|cause| {
-            error!(%queue_id, %cause, "not accepted: can't be stored");
+            seldom!(cause, |left_out| error!(%queue_id, %cause, left_out, "not accepted: can't be stored"));
             if cause.is_full() { Rejection::STORAGE_FULL } else { Rejection::TEMPORARY }
         })
     }
@@ -552,7 +553,7 @@ impl Write for Carried<'_> {
 }
 
 fn temporary(cause: &StoreError) -> Rejection {
-    error!(%cause, "refused for now");
+    seldom!(cause, |left_out| error!(%cause, left_out, "refused for now"));
     Rejection::TEMPORARY
 }
 

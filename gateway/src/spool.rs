@@ -224,8 +224,11 @@ impl Spool {
     /// The next message that is due, claimed for this worker.
     pub async fn claim(&self) -> Result<Option<Claimed>, StoreError> {
         self.give_back().await?;
-        if let Some(claimed) = self.fresh.take(self.clock.now()) {
-            return Ok(Some(claimed));
+        while let Some(claimed) = self.fresh.take() {
+            if self.is_young(claimed.claimed_until) {
+                return Ok(Some(claimed));
+            }
+            self.adrift().push(Adrift::One(claimed.claim, claimed.judged.received.queue_id));
         }
         let Some(row) = self.next_row().await? else { return Ok(None) };
         let room = self.room_for(&row).await;
@@ -243,9 +246,12 @@ impl Spool {
     async fn next_row(&self) -> Result<Option<Row>, StoreError> {
         let mut at_hand = self.at_hand.lock().await;
         let now = self.clock.now();
-        // Whoever takes one must have most of the lease left; of what lay here for too long the lease ends by itself.
-        at_hand.retain(|row| row.claimed_until.saturating_sub(now) > LEASE / 2);
+        let (young, old) = std::mem::take(&mut *at_hand).into_iter().partition(|row| self.is_young(row.claimed_until));
+        *at_hand = young;
+        self.adrift().extend(VecDeque::into_iter(old).map(|row| Adrift::One(row.claim, row.queue_id)));
         if at_hand.is_empty() {
+            // What lay here for too long is as due as before.
+            self.give_back().await?;
             // Delivered, and not written down yet: it would be sent again.
             if self.endings.are_late(now) {
                 return Ok(None);
@@ -256,6 +262,11 @@ impl Spool {
             *at_hand = claim.rows.into_inner().unwrap_or_else(PoisonError::into_inner);
         }
         Ok(at_hand.pop_front())
+    }
+
+    /// Whoever takes one must have most of the lease left.
+    fn is_young(&self, claimed_until: Time) -> bool {
+        claimed_until.saturating_sub(self.clock.now()) > LEASE / 2
     }
 
     /// Small messages never wait. Large ones may, for less long than the lease lasts by far.

@@ -139,10 +139,12 @@ scenarios! {
         what_was_encrypted_is_in_the_audit;
     messages:
         unreadable_mime_is_sealed_whole,
+        a_message_id_without_an_end_keeps_nothing_waiting,
         more_than_fifty_hops_are_a_loop,
         without_a_sender_inside_nothing_is_held;
     interrupted:
         a_second_attempt_replaces_what_the_first_left_in_the_vault,
+        who_comes_late_to_the_vault_changes_nothing,
         the_sweep_takes_old_letters_that_nobody_knows,
         the_postmaster_is_told_of_a_message_that_stays;
     sign_in:

@@ -20,7 +20,7 @@ use hyper::service::service_fn;
 use hyper_util::rt::{TokioIo, TokioTimer};
 use hyper_util::server::graceful::{GracefulShutdown, Watcher};
 use sealpost_vault::bell::{Door, Listener};
-use sealpost_vault::{BlobStore, Clock, Db};
+use sealpost_vault::{BlobStore, Clock, Db, seldom};
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::Semaphore;
@@ -97,7 +97,7 @@ async fn accept(
             Ok(accepted) => accepted,
             Err(error) => {
                 // Out of file descriptors, or a client that left: others may leave soon.
-                tracing::warn!(%error, "a connection could not be accepted");
+                seldom!(error, |left_out| tracing::warn!(%error, left_out, "a connection could not be accepted"));
                 tokio::time::sleep(Duration::from_millis(100)).await;
                 continue;
             }

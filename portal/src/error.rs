@@ -10,6 +10,7 @@ use axum::response::{IntoResponse, Response};
 use sealpost_vault::StoreError;
 use sealpost_vault::clock::Time;
 use sealpost_vault::id::NoRandomness;
+use sealpost_vault::seldom;
 
 /// One answer to whatever went wrong.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -89,7 +90,7 @@ impl IntoResponse for Error {
 
 impl From<StoreError> for Error {
     fn from(error: StoreError) -> Self {
-        tracing::error!(%error, "the vault did not answer as it should");
+        seldom!(error, |left_out| tracing::error!(%error, left_out, "the vault did not answer as it should"));
         Self::Busy
     }
 }

@@ -181,7 +181,7 @@ async fn two_gateways_share_one_postgres_and_one_ends_the_others_work() {
 
 /// With SQLite a gateway takes back at its start what a dead one had. It must not be a living one's.
 #[tokio::test(flavor = "multi_thread")]
-async fn who_finds_the_doors_taken_takes_nothing_back() {
+async fn who_finds_another_gateway_at_work_takes_nothing_back() {
     let scratch = Scratch::new();
     let hop = Hop::start(ports::free());
     let mut sealpost = Sealpost::prepare(&scratch, Setup::between(hop.port(), hop.port()));
@@ -199,14 +199,28 @@ async fn who_finds_the_doors_taken_takes_nothing_back() {
     let before: Vec<(String,)> = sqlx::query_as(claims).fetch_all(&mut store).await.unwrap();
     assert!(before.len() == 1 && !before[0].0.is_empty(), "{before:?}");
 
-    let (code, said) = sealpost.failing(&["serve", "gateway"]);
-    assert!(code == Some(69) && said.contains("can't listen"), "{code:?} {said}");
-    let after: Vec<(String,)> = sqlx::query_as(claims).fetch_all(&mut store).await.unwrap();
-    assert_eq!(after, before);
-    assert!(blob.exists(), "its row may be on its way");
+    // By the same doors, by others, and as both doors.
+    let ports =
+        Setup { smtp: ports::free(), returns: ports::free(), portal: ports::free(), ..sealpost.setup().clone() };
+    let beside = sealpost.beside(ports);
+    let directory = sealpost.state().display().to_string();
+    for refused in
+        [sealpost.failing(&["serve", "gateway"]), beside.failing(&["serve", "gateway"]), beside.failing(&["serve"])]
+    {
+        let (code, said) = refused;
+        assert!(code == Some(69) && said.contains("another gateway") && said.contains(&directory), "{code:?} {said}");
+        let after: Vec<(String,)> = sqlx::query_as(claims).fetch_all(&mut store).await.unwrap();
+        assert_eq!(after, before);
+        assert!(blob.exists(), "its row may be on its way");
+    }
+    // Whoever looks after it isn't refused.
+    assert!(sealpost.command(&["queue", "list"]).contains(READER));
+    for beside in [["keys", "list"].as_slice(), &["audit", "verify"], &["check-config"], &["letters", "list"]] {
+        sealpost.command(beside);
+    }
     store.close().await.unwrap();
 
-    // A start that finds them free takes all of it back.
+    // A start that finds it free takes all of it back.
     sealpost.kill().await;
     hop.is(Mood::Up);
     sealpost.open_gateway().await;

@@ -58,6 +58,7 @@ mod links;
 mod loops;
 mod main_job;
 mod openpgp;
+mod opensmtpd;
 mod organisation_keys;
 mod peers;
 mod refusals;

@@ -1,7 +1,8 @@
-//! Real servers as next hops: Postfix and Exim, with what they offer and what they refuse.
+//! Real servers as next hops: Postfix, Exim and OpenSMTPD, with what they offer and what they refuse.
 
 use crate::exim::Exim;
 use crate::maildir::{Mail, Maildir};
+use crate::opensmtpd::OpenSmtpd;
 use crate::ports;
 use crate::postfix::{Behind, Postfix};
 use crate::scratch::Scratch;
@@ -22,7 +23,11 @@ fn mail(subject: &str, body: &str) -> String {
 
 /// Hands one message to Sealpost; it must be taken.
 async fn submit(sealpost: &Sealpost, mail_parameters: &str, to: &str, recipient_parameters: &str, message: &str) {
-    let mut client = Client::connect(sealpost.setup().smtp).await;
+    submit_at(sealpost.setup().smtp, mail_parameters, to, recipient_parameters, message).await;
+}
+
+async fn submit_at(port: u16, mail_parameters: &str, to: &str, recipient_parameters: &str, message: &str) {
+    let mut client = Client::connect(port).await;
     client.command("EHLO client.klinik.example").await;
     for line in [format!("MAIL FROM:<{SENDER}>{mail_parameters}"), format!("RCPT TO:<{to}>{recipient_parameters}")] {
         let reply = client.command(&line).await;
@@ -200,4 +205,44 @@ async fn exim_takes_over_and_refuses_as_postfix_does() {
     submit(&sealpost, "", "c@partner.example", "", &mail("large", &"0123456789abcdef\r\n".repeat(100_000))).await;
     let refused = text(&arrived(there, SENDER, |mail| text(mail).contains("c@partner")).await);
     assert!(refused.contains("Status: 5.3.4"), "{refused}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn opensmtpd_takes_over_and_hands_over() {
+    let scratch = Scratch::new();
+    let mut setup = Setup::between(0, 0);
+    let opensmtpd = OpenSmtpd::start(&scratch, setup.smtp).await;
+    (setup.inside, setup.outside) = (opensmtpd.behind(), opensmtpd.behind());
+    let sealpost = Sealpost::start(&scratch, setup).await;
+    let there = opensmtpd.maildir();
+    let dots = |subject: &str| mail(subject, ".\r\n..two\r\n\r\nx").replace("\r\n.", "\r\n..");
+    submit(&sealpost, " RET=HDRS ENVID=QQ+2B1", "a@partner.example", ASKED, &dots("dots")).await;
+    let arrived_mail = text(&arrived(there, "a@partner.example", |_| true).await);
+    assert!(arrived_mail.ends_with("\n\n.\n..two\n\nx\n"), "{arrived_mail}");
+    // It knows DSN, and reports itself; in a multipart of another kind than RFC 3464 wants.
+    let is_theirs = |mail: &Mail| text(mail).contains("Reporting-MTA: dns; opensmtpd.outside.example");
+    let told = text(&arrived(there, SENDER, is_theirs).await);
+    assert!(told.contains("Action: delivered") && !told.contains("..two"), "{told}");
+    submit(&sealpost, " BODY=8BITMIME", "b@partner.example", "", &mail("8bit", "f\u{fc}r")).await;
+    assert!(text(&arrived(there, "b@partner.example", |_| true).await).contains("f\u{fc}r\n"));
+    // It has no SMTPUTF8, its refusals have no codes of RFC 3463, and it says what is too large.
+    let message = mail("Gr\u{fc}\u{df}e", "x");
+    submit(&sealpost, " BODY=8BITMIME SMTPUTF8", "j\u{f6}rg@partner.example", "", &message).await;
+    submit(&sealpost, "", "nobody@partner.example", "", &mail("refused", "x")).await;
+    submit(&sealpost, "", "c@partner.example", "", &mail("large", &"0123456789abcdef\r\n".repeat(100_000))).await;
+    for (status, said) in [("5.6.9", "isn't ASCII"), ("5.0.0", "Invalid recipient"), ("5.3.4", "c@partner.example")] {
+        let is_ours = |mail: &Mail| is_report(mail) && text(mail).contains(&format!("Status: {status}"));
+        let refused = text(&arrived(there, SENDER, is_ours).await);
+        assert!(refused.contains(said), "{status}: {refused}");
+    }
+    // In front: what it hands over comes back to it, whole.
+    for n in 0..3 {
+        let to = format!("front-{n}@partner.example");
+        submit_at(opensmtpd.front(), "", &to, "", &dots(&format!("front {n}"))).await;
+        let through = text(&arrived(there, &to, |_| true).await);
+        assert!(
+            through.ends_with("\n\n.\n..two\n\nx\n") && through.contains("by sealpost.klinik.example"),
+            "{through}"
+        );
+    }
 }

@@ -130,17 +130,32 @@ async fn a_letter_that_finds_no_room_to_be_sealed_waits_in_the_spool() {
     let (world, disk) = on_a_small_disk(0).await;
     // room to accept it, and not to seal it
     disk.fill(4 * MIB as u64);
-    assert_eq!(world.reply_to("paula@mail.example", "[secure] x", 3 * MIB).await.code, 250);
+    // in two parts, the first of which does find room
+    let mut parted = format!(
+        "From: {SENDER}\r\nTo: paula@mail.example\r\nSubject: [secure] x\r\nMIME-Version: 1.0\r\n\
+         Content-Type: multipart/mixed; boundary=A\r\n"
+    );
+    for lines in [4_000, 36_000] {
+        let line = "0123456789012345678901234567890123456789012345678901234567890123456789\r\n";
+        let disposition = "Content-Type: text/plain\r\nContent-Disposition: attachment; filename=x.txt";
+        parted.push_str(&format!("\r\n--A\r\n{disposition}\r\n\r\n{}", line.repeat(lines)));
+    }
+    parted.push_str("\r\n--A--\r\n");
+    let outcome = smtp::send(world.sealpost.setup().smtp, SENDER, &["paula@mail.example"], parted.as_bytes()).await;
+    assert!(outcome.accepted(), "{outcome:?}");
     until("a failed attempt", MAIL, async || {
         world.sealpost.command(&["queue", "list"]).contains("No space left").then_some(())
     })
     .await;
+    let left = files(&world.sealpost.state().join("vault/blobs"));
+    assert!(left.is_empty(), "what found room takes it from the next attempt: {left:?}");
     assert!(world.behind.maildir().all().is_empty(), "nobody is told of a letter that isn't there");
     disk.free();
     world.arrives_once("paula@mail.example").await;
     assert!(is_notification(&world.behind.maildir().all()[0]));
     world.nothing_is_left().await;
     assert_eq!(world.sealpost.command(&["letters", "list"]).lines().count(), 1);
+    assert_eq!(files(&world.sealpost.state().join("vault/blobs")).len(), 2, "both parts, of one attempt");
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -154,6 +169,13 @@ async fn below_the_floor_no_message_begins() {
     assert_eq!(client.command("RCPT TO:<paula@mail.example>").await.code, 250);
     let reply = client.command("DATA").await;
     assert_eq!((reply.code, reply.text().split(' ').next()), (452, Some("4.3.1")), "{reply:?}");
+    // whoever tries again and again fills no log
+    for _ in 0..10 {
+        client.command("RSET").await;
+        let outcome = client.deliver(SENDER, &["paula@mail.example"], &mail("paula@mail.example", "x", 1000)).await;
+        assert!(!outcome.accepted(), "{outcome:?}");
+    }
+    assert_eq!(world.sealpost.log().matches("too little free space").count(), 1);
     // the session goes on, and so does mail when there is room
     disk.free();
     client.command("RSET").await;

@@ -85,6 +85,11 @@ impl BlobStore {
         Ok(found.into_iter().filter(|found| found.written < moment).map(|found| found.key).collect())
     }
 
+    /// Keys of the blobs that lie in a message's folder, `common/own/`; not all at once, if they are very many.
+    pub async fn within(&self, folder: String) -> Result<Vec<String>, StoreError> {
+        self.blocking(move |directory| directory.within(&folder)).await
+    }
+
     /// Deletes what somebody began to write before `moment` into a folder of the messages in this one, and never ended.
     pub async fn sweep_unfinished(&self, folder: &'static str, moment: Time) -> Result<(), StoreError> {
         let found = self.blocking(move |directory| directory.unfinished(folder, moment)).await?;

@@ -35,6 +35,9 @@ pub enum StoreError {
     File(#[from] std::io::Error),
     #[error("the store's URL begins neither with sqlite: nor with postgres:")]
     UnknownEngine,
+    /// Our own trouble, and not that of what was to be written: it may be better later.
+    #[error("not now: {0}")]
+    NotNow(&'static str),
     #[error("a stored row is not what was written: {0}")]
     Corrupt(&'static str),
     #[error("an update met {found} rows where it should meet {wanted}")]
@@ -89,6 +92,22 @@ impl From<serde_json::Error> for StoreError {
 pub enum Engine {
     Sqlite,
     Postgres,
+}
+
+impl Engine {
+    /// Whether a commit that was answered with this code was certainly not done. What isn't known here is not certain.
+    fn says_undone(self, code: &str) -> bool {
+        match self {
+            // Anything but SQLITE_IOERR, whose low octet is 10: a frame that couldn't be synced may be there after a crash.
+            Self::Sqlite => code.parse::<u32>().is_ok_and(|code| code & 0xff != 10),
+            // Nobody knows how it ended: says so itself, whatever its class.
+            Self::Postgres if code == "40003" => false,
+            // Constraints that are checked at the end; serialization and deadlock; ended before it was told to commit.
+            // Not class 08, which a pooler between us and the database uses for a server that it lost, and not 57P01
+            // and its like: whoever ends a session may end one that waits for its standby, with the commit done.
+            Self::Postgres => code.starts_with("23") || code.starts_with("40") || code == "25P03",
+        }
+    }
 }
 
 /// A store's tables: which migrations, and which schema on PostgreSQL.
@@ -256,12 +275,7 @@ impl Db {
     /// Whether a commit that ended so was not done.
     fn is_undone(&self, error: &sqlx::Error) -> bool {
         let code = error.as_database_error().and_then(|error| error.code());
-        match self.engine {
-            // Anything but SQLITE_IOERR, whose low octet is 10: a frame that couldn't be synced may be there after a crash.
-            Engine::Sqlite => code.and_then(|code| code.parse::<u32>().ok()).is_some_and(|code| code & 0xff != 10),
-            // Constraints that are checked at the end; serialization and deadlock.
-            Engine::Postgres => code.is_some_and(|code| code.starts_with("23") || code.starts_with("40")),
-        }
+        code.is_some_and(|code| self.engine.says_undone(&code))
     }
 
     /// Whether the store answers and takes a write: for readiness. Who asks doesn't wait as long as one who has work to do.
@@ -294,4 +308,47 @@ impl Db {
 pub fn met(result: &sqlx::any::AnyQueryResult, wanted: u64) -> Result<(), StoreError> {
     let found = result.rows_affected();
     if found == wanted { Ok(()) } else { Err(StoreError::RowCount { found, wanted }) }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_commit_is_undone_only_where_that_is_certain() {
+        for (engine, code, undone) in [
+            (Engine::Postgres, "23505", true),
+            (Engine::Postgres, "23503", true),
+            (Engine::Postgres, "40001", true),
+            (Engine::Postgres, "40P01", true),
+            (Engine::Postgres, "40002", true),
+            (Engine::Postgres, "25P03", true),
+            // "statement completion unknown"
+            (Engine::Postgres, "40003", false),
+            // A pooler's "server conn crashed?" and "server_login_retry", and lost connections.
+            (Engine::Postgres, "08P01", false),
+            (Engine::Postgres, "08006", false),
+            (Engine::Postgres, "08007", false),
+            // Shut down, crashed, starting, cancelled.
+            (Engine::Postgres, "57P01", false),
+            (Engine::Postgres, "57P02", false),
+            (Engine::Postgres, "57P03", false),
+            (Engine::Postgres, "57014", false),
+            (Engine::Postgres, "53100", false),
+            (Engine::Postgres, "58030", false),
+            (Engine::Postgres, "XX000", false),
+            (Engine::Postgres, "", false),
+            // SQLITE_BUSY, SQLITE_FULL, SQLITE_CONSTRAINT_FOREIGNKEY
+            (Engine::Sqlite, "5", true),
+            (Engine::Sqlite, "13", true),
+            (Engine::Sqlite, "787", true),
+            // SQLITE_IOERR, SQLITE_IOERR_FSYNC, SQLITE_IOERR_WRITE
+            (Engine::Sqlite, "10", false),
+            (Engine::Sqlite, "1034", false),
+            (Engine::Sqlite, "778", false),
+            (Engine::Sqlite, "", false),
+        ] {
+            assert_eq!(engine.says_undone(code), undone, "{engine:?} {code}");
+        }
+    }
 }

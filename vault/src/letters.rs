@@ -3,23 +3,33 @@
 //! A content is one sealed message's parts; a letter is a slip over them; a pickup is a letter for one reader: by link, with
 //! its key packet and the server's share in tables of their own, or by account, with its key packet in another. Destroying
 //! the key packets destroys the letter.
-//! Writing is idempotent per content: a gateway that died half-way seals again and replaces what it had written.
+//! Writing is idempotent per content: a gateway that died half-way seals again and replaces what it had written. Attempts
+//! are numbered, and a later one replaces an earlier one, never the other way round: whoever stood still for so long that
+//! another took its place, and was believed, finds that out here, in the transaction itself.
 
+use data_encoding::HEXLOWER;
 use sqlx::{Any, Transaction};
 
 use crate::address::Identity;
-use crate::blobs::{BlobStore, IN_ROW};
+use crate::blobs::BlobStore;
 use crate::clock::Time;
 use crate::db::{Db, Kind, Rows, Statement, StoreError};
-use crate::id::{AccountId, ContentId, ConversationId, LetterId, PickupId};
+use crate::id::{AccountId, ContentId, ConversationId, LetterId, PickupId, random};
 
 // pickups, key packets and shares go with their letter, parts with their content (on delete cascade)
-static EARLIER_LETTERS: Statement =
-    Statement { order: 0, kind: Kind::DeleteIf { from: "letters", key: "content_id", condition: "true" } };
-static EARLIER_CONTENT: Statement =
-    Statement { order: 1, kind: Kind::DeleteIf { from: "contents", key: "content_id", condition: "true" } };
+static EARLIER_LETTERS: Statement = Statement {
+    order: 0,
+    kind: Kind::WhereAny {
+        what: "delete from letters",
+        one: "content_id = (select content_id from contents where content_id = ? and attempt < ?)",
+    },
+};
+static EARLIER_CONTENT: Statement = Statement {
+    order: 1,
+    kind: Kind::WhereAny { what: "delete from contents", one: "(content_id = ? and attempt < ?)" },
+};
 static CONTENTS: Statement =
-    Statement { order: 2, kind: Kind::Insert { into: "contents (content_id, created_at)", row: "(?, ?)" } };
+    Statement { order: 2, kind: Kind::Insert { into: "contents (content_id, attempt, created_at)", row: "(?, ?, ?)" } };
 static PARTS: Statement = Statement {
     order: 3,
     kind: Kind::Insert { into: "parts (content_id, n, size, blob_key, packet)", row: "(?, ?, ?, ?, ?)" },
@@ -56,16 +66,9 @@ pub struct NewContent {
     pub letters: Vec<NewLetter>,
     pub created_at: Time,
     pub expires_at: Time,
-    pub attempt: Attempt,
-}
-
-/// Whether somebody may have stored the same content before.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Attempt {
-    /// Nobody has. If somebody has all the same, this one comes late, and changes nothing.
-    First,
-    /// What an earlier attempt left is replaced.
-    Again,
+    /// Which attempt at this message writes it, from 1: what earlier ones left is replaced, and what a later one wrote stays,
+    /// with an error for who comes late.
+    pub attempt: i64,
 }
 
 /// A slip over a content's parts, and who may read it.
@@ -120,29 +123,31 @@ pub async fn certificate(db: &Db, fingerprint: &str) -> Result<Option<Vec<u8>>, 
 }
 
 /// Stores a sealed message with its letters and pickups (writer: gateway).
-/// What an earlier attempt at the same content left is replaced, as far as [`NewContent::attempt`] says.
+/// What an earlier attempt at the same content left is replaced; see [`NewContent::attempt`].
 pub async fn store(db: &Db, blobs: &BlobStore, content: NewContent) -> Result<(), StoreError> {
-    let content_id = content.content_id.to_string();
-    // Blobs have no transaction: one that comes late must not get as far as putting its own in another's place.
-    if content.attempt == Attempt::First && content.parts.iter().any(|part| part.len() > IN_ROW) {
-        let (stored,): (i64,) = sqlx::query_as("select count(*) from contents where content_id = $1")
-            .bind(&content_id)
-            .fetch_one(db.reader())
-            .await?;
-        if stored > 0 {
-            return Err(StoreError::RowCount { found: 1, wanted: 0 });
+    let (content_id, attempt) = (content.content_id.to_string(), content.attempt);
+    // Blobs have no transaction: nobody may put one in another's place.
+    let own = HEXLOWER.encode(&random::<8>()?);
+    let (mut placed, mut keys) = (Vec::with_capacity(content.parts.len()), Vec::new());
+    for (n, packet) in content.parts.into_iter().enumerate() {
+        match blobs.place(format!("{}{attempt}-{n}-{own}", folder(&content_id)), packet).await {
+            Ok(part) => {
+                keys.push(part.blob_key.clone());
+                placed.push(part);
+            }
+            Err(error) => {
+                // The disk may be full: the next attempt needs the room.
+                delete_blobs(blobs, keys).await;
+                return Err(error);
+            }
         }
     }
-    let mut placed = Vec::with_capacity(content.parts.len());
-    for (n, packet) in content.parts.into_iter().enumerate() {
-        placed.push(blobs.place(format!("content/{content_id}/{n}"), packet).await?);
-    }
     let mut rows = Rows::new();
-    if content.attempt == Attempt::Again {
-        rows.push(&EARLIER_LETTERS, [content_id.as_str().into()]);
-        rows.push(&EARLIER_CONTENT, [content_id.as_str().into()]);
+    if attempt > 1 {
+        rows.push(&EARLIER_LETTERS, [content_id.as_str().into(), attempt.into()]);
+        rows.push(&EARLIER_CONTENT, [content_id.as_str().into(), attempt.into()]);
     }
-    rows.push(&CONTENTS, [content_id.as_str().into(), content.created_at.into()]);
+    rows.push(&CONTENTS, [content_id.as_str().into(), attempt.into(), content.created_at.into()]);
     for (n, part) in placed.into_iter().enumerate() {
         let n = i64::try_from(n).unwrap_or(i64::MAX);
         let (size, key, in_row) = (part.size, part.blob_key, part.in_row);
@@ -166,7 +171,39 @@ pub async fn store(db: &Db, blobs: &BlobStore, content: NewContent) -> Result<()
             push_pickup(&mut rows, &letter_id, pickup, content.expires_at);
         }
     }
-    db.write_rows(rows).await
+    let written = db.write_rows(rows).await;
+    match &written {
+        // Nobody can tell whether the rows are there: the next attempt, or the letter's end, takes what is nobody's.
+        Err(StoreError::Uncertain) => {}
+        Err(_) => delete_blobs(blobs, keys).await,
+        Ok(()) if attempt > 1 => {
+            let earlier = blobs.within(folder(&content_id)).await.unwrap_or_default();
+            let is_earlier = |key: &String| attempt_of(key, &content_id).is_some_and(|of| of < attempt);
+            delete_blobs(blobs, earlier.into_iter().filter(is_earlier)).await;
+        }
+        Ok(()) => {}
+    }
+    written
+}
+
+/// Where a content's blobs lie, and nothing else.
+fn folder(content_id: &str) -> String {
+    format!("content/{content_id}/")
+}
+
+/// Whose blob it is. Those of earlier versions have no attempt in their names.
+fn attempt_of(key: &str, content_id: &str) -> Option<i64> {
+    let name = key.strip_prefix(&folder(content_id))?;
+    name.split_once('-').map_or(Some(0), |(attempt, _)| attempt.parse().ok())
+}
+
+/// Without key packets it is noise: a file that can't be deleted must not keep anybody from what is to be done.
+async fn delete_blobs(blobs: &BlobStore, keys: impl IntoIterator<Item = String>) {
+    for key in keys {
+        if let Err(error) = blobs.delete(&key).await {
+            tracing::warn!(key, %error, "a part that no letter shows can't be deleted");
+        }
+    }
 }
 
 fn push_pickup(rows: &mut Rows, letter_id: &str, pickup: NewPickup, expires_at: Time) {
@@ -201,28 +238,24 @@ pub async fn destroy(db: &Db, blobs: &BlobStore, letter_id: LetterId) -> Result<
         .bind(letter_id.to_string())
         .fetch_optional(&mut *transaction)
         .await?;
-    let mut orphans = Vec::new();
+    let mut ended = None;
     if let Some((content_id,)) = content {
         let (others,): (i64,) = sqlx::query_as("select count(*) from letters where content_id = $1")
             .bind(&content_id)
             .fetch_one(&mut *transaction)
             .await?;
         if others == 0 {
-            // Whoever writes here could name any key in a row: a content's blobs lie under its id and nowhere else.
-            let blobs: Vec<(i64,)> = sqlx::query_as("select n from parts where content_id = $1 and blob_key <> ''")
-                .bind(&content_id)
-                .fetch_all(&mut *transaction)
-                .await?;
-            orphans.extend(blobs.into_iter().map(|(n,)| format!("content/{content_id}/{n}")));
             delete_content(&mut transaction, &content_id).await?;
+            ended = Some(content_id);
         }
     }
     transaction.commit().await?;
     db.forget_deleted().await?;
-    for key in orphans {
-        // Without key packets it is noise: a file that can't be deleted must not keep a letter from its end.
-        if let Err(error) = blobs.delete(&key).await {
-            tracing::warn!(key, %error, "a destroyed letter's part can't be deleted");
+    if let Some(content_id) = ended {
+        // Whoever writes here could name any key in a row: a content's blobs lie under its id and nowhere else.
+        match blobs.within(folder(&content_id)).await {
+            Ok(all) => delete_blobs(blobs, all).await,
+            Err(error) => tracing::warn!(%error, "a destroyed letter's parts can't be found"),
         }
     }
     Ok(())

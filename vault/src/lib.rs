@@ -9,7 +9,7 @@
 //! puts here; [`sessions`] are browsers that proved themselves; [`errands`] are what the portal asks of the gateway;
 //! [`accounts`] are readers who come back, [`access`] says what a session may read; [`uploads`] are sealed replies on their
 //! way in, [`own_replies`] those that their writers may read again; the [`bell`] wakes whoever should look; [`grants`] hold
-//! each side to its own tables on PostgreSQL.
+//! each side to its own tables on PostgreSQL; what both say [`seldom`] fills no log.
 //!
 //! Security: whatever the gateway reads here is input from outside. A broken portal can write any row.
 
@@ -26,6 +26,7 @@ pub mod grants;
 pub mod id;
 pub mod letters;
 pub mod own_replies;
+pub mod seldom;
 pub mod sessions;
 pub mod uploads;
 

@@ -4,7 +4,7 @@
 use sealpost_vault::accounts::{self, AccountRow, After};
 use sealpost_vault::db::{Db, Schema};
 use sealpost_vault::id::{AccountId, ContentId, ConversationId, LetterId, PickupId};
-use sealpost_vault::letters::{self, Attempt, NewContent, NewLetter, NewPickup, NewWay};
+use sealpost_vault::letters::{self, NewContent, NewLetter, NewPickup, NewWay};
 use sealpost_vault::{BlobStore, Identity, access};
 
 const NOW: i64 = 5_000;
@@ -67,7 +67,7 @@ impl Vault {
             letters: vec![letter],
             created_at,
             expires_at,
-            attempt: Attempt::First,
+            attempt: 1,
         };
         letters::store(&self.db, &self.blobs, content).await.unwrap();
         pickup_id

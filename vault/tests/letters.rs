@@ -3,7 +3,7 @@
 
 use sealpost_vault::db::{Db, Schema};
 use sealpost_vault::id::{ContentId, ConversationId, ErrandId, LetterId, PickupId, ReplyId};
-use sealpost_vault::letters::{self, Attempt, NewContent, NewLetter, NewPickup, NewWay};
+use sealpost_vault::letters::{self, NewContent, NewLetter, NewPickup, NewWay};
 use sealpost_vault::{BlobStore, EmailAddress, access, errands, uploads};
 
 struct Vault {
@@ -47,7 +47,7 @@ fn content(content_id: ContentId, readers: &[(LetterId, PickupId)]) -> NewConten
             .collect(),
         created_at: 1_000,
         expires_at: 2_000,
-        attempt: Attempt::First,
+        attempt: 1,
     }
 }
 
@@ -123,9 +123,11 @@ async fn a_broken_portal_deletes_nothing_through_a_destroyed_letter() {
     std::fs::create_dir(&keys).unwrap();
     std::fs::write(keys.join("0"), b"the gateway's root").unwrap();
     std::os::unix::fs::symlink(&keys, vault.directory.path().join("blobs/content/link")).unwrap();
+    let mut others = std::fs::read_dir(vault.directory.path().join(format!("blobs/content/{second}"))).unwrap();
+    let foreign = others.next().unwrap().unwrap().file_name().into_string().unwrap();
     // the row names somebody else's blob, and a link leads to the keys
     sqlx::query("update parts set blob_key = $1 where content_id = $2 and n = 1")
-        .bind(format!("content/{second}/1"))
+        .bind(format!("content/{second}/{foreign}"))
         .bind(first.to_string())
         .execute(vault.db.writer())
         .await
@@ -147,29 +149,63 @@ async fn a_second_attempt_replaces_the_first() {
     let content_id = ContentId::random().unwrap();
     let [first, second] = [(); 2].map(|()| (LetterId::random().unwrap(), PickupId::random().unwrap()));
     letters::store(&vault.db, &vault.blobs, content(content_id, &[first])).await.unwrap();
-    let again = NewContent { attempt: Attempt::Again, ..content(content_id, &[second]) };
+    let again = NewContent { attempt: 2, ..content(content_id, &[second]) };
     letters::store(&vault.db, &vault.blobs, again).await.unwrap();
     assert!(access::letter(&vault.db, first.1, 1_500).await.unwrap().is_none());
     assert!(access::letter(&vault.db, second.1, 1_500).await.unwrap().is_some());
     assert_eq!(letters::older_than(&vault.db, 1_001).await.unwrap(), vec![second.0]);
 }
 
+/// The files of a content's large parts, by attempt and number.
+fn blobs_of(vault: &Vault, content_id: ContentId) -> Vec<String> {
+    let Ok(folder) = std::fs::read_dir(vault.directory.path().join(format!("blobs/content/{content_id}"))) else {
+        return Vec::new();
+    };
+    let name = |name: String| name.split('-').take(2).collect::<Vec<_>>().join("-");
+    let mut names: Vec<String> = folder.map(|entry| name(entry.unwrap().file_name().into_string().unwrap())).collect();
+    names.sort_unstable();
+    names
+}
+
 /// Its claim was lost long ago, and another attempt's letters are on their way to be read.
 #[tokio::test]
-async fn a_first_attempt_that_comes_late_changes_nothing() {
+async fn who_comes_late_changes_nothing() {
     let vault = vault().await;
     letters::publish_certificate(&vault.db, "AB", b"certificate", 1).await.unwrap();
     let content_id = ContentId::random().unwrap();
-    let [late, second] = [(); 2].map(|()| (LetterId::random().unwrap(), PickupId::random().unwrap()));
-    let again = NewContent { attempt: Attempt::Again, ..content(content_id, &[second]) };
-    letters::store(&vault.db, &vault.blobs, again).await.unwrap();
-    let mut first = content(content_id, &[late]);
-    first.parts.iter_mut().for_each(|part| part.fill(b'!'));
-    assert!(letters::store(&vault.db, &vault.blobs, first).await.is_err());
-    assert!(access::letter(&vault.db, late.1, 1_500).await.unwrap().is_none());
-    assert!(access::letter(&vault.db, second.1, 1_500).await.unwrap().is_some());
-    let large = letters::part(&vault.db, &vault.blobs, second.1, 1, 1_500).await.unwrap().unwrap();
-    assert!(large.len() == 220_000 && !large.contains(&b'!'), "its own parts, not the late one's");
+    let announced = (LetterId::random().unwrap(), PickupId::random().unwrap());
+    letters::store(&vault.db, &vault.blobs, NewContent { attempt: 3, ..content(content_id, &[announced]) })
+        .await
+        .unwrap();
+    for attempt in [1, 2, 3] {
+        let late = (LetterId::random().unwrap(), PickupId::random().unwrap());
+        let mut content = NewContent { attempt, ..content(content_id, &[late]) };
+        content.parts.iter_mut().for_each(|part| part.fill(b'!'));
+        assert!(letters::store(&vault.db, &vault.blobs, content).await.is_err(), "{attempt}");
+        assert!(access::letter(&vault.db, late.1, 1_500).await.unwrap().is_none(), "{attempt}");
+        assert!(access::letter(&vault.db, announced.1, 1_500).await.unwrap().is_some(), "{attempt}");
+        let large = letters::part(&vault.db, &vault.blobs, announced.1, 1, 1_500).await.unwrap().unwrap();
+        assert!(large.len() == 220_000 && !large.contains(&b'!'), "its own parts, not the late one's");
+        assert_eq!(blobs_of(&vault, content_id), ["3-1"], "{attempt}");
+    }
+}
+
+#[tokio::test]
+async fn what_earlier_attempts_left_in_files_goes_with_them() {
+    let vault = vault().await;
+    letters::publish_certificate(&vault.db, "AB", b"certificate", 1).await.unwrap();
+    let content_id = ContentId::random().unwrap();
+    let readers = || (LetterId::random().unwrap(), PickupId::random().unwrap());
+    letters::store(&vault.db, &vault.blobs, content(content_id, &[readers()])).await.unwrap();
+    // An earlier version's, one that never got its row, and one of somebody who is ahead.
+    let folder = vault.directory.path().join(format!("blobs/content/{content_id}"));
+    ["1", "2-1", "5-1"].iter().for_each(|name| std::fs::write(folder.join(name), b"sealed").unwrap());
+    let last = readers();
+    letters::store(&vault.db, &vault.blobs, NewContent { attempt: 4, ..content(content_id, &[last]) }).await.unwrap();
+    assert_eq!(blobs_of(&vault, content_id), ["4-1", "5-1"]);
+    assert_eq!(letters::part(&vault.db, &vault.blobs, last.1, 1, 1_500).await.unwrap().unwrap().len(), 220_000);
+    letters::destroy(&vault.db, &vault.blobs, last.0).await.unwrap();
+    assert!(blobs_of(&vault, content_id).is_empty());
 }
 
 #[tokio::test]

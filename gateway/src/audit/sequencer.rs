@@ -17,6 +17,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
+use data_encoding::HEXLOWER;
 use sqlx::any::AnyRow;
 use sqlx::{Any, Row, Transaction};
 use tokio::sync::Mutex;
@@ -26,6 +27,8 @@ use tracing::error;
 use sealpost_vault::clock::Clock;
 use sealpost_vault::db::{Db, Engine, Kind, Rows, Statement, StoreError};
 use sealpost_vault::derive::sha256;
+use sealpost_vault::id::random;
+use sealpost_vault::seldom;
 
 use crate::keyring::Keyring;
 use crate::pipeline::Gateway;
@@ -91,7 +94,7 @@ impl<S: Signer> Sequencer<S> {
     pub async fn run(self: Arc<Self>, stop: CancellationToken) {
         while !stop.is_cancelled() {
             if let Err(cause) = self.catch_up().await {
-                error!(%cause, "audit records could not be chained: they wait");
+                seldom!(cause, |left_out| error!(%cause, left_out, "audit records could not be chained: they wait"));
             }
             tokio::select! {
                 () = tokio::time::sleep(EVERY) => {}
@@ -267,12 +270,16 @@ pub fn read_head_file(path: &Path) -> std::io::Result<Option<Option<Head>>> {
 
 /// Whole or not at all, and on stable storage.
 fn write_head_file(path: &Path, head: &Head) -> Result<(), StoreError> {
-    let beside = path.with_extension("new");
-    let mut file = std::fs::OpenOptions::new().write(true).create(true).truncate(true).mode(0o600).open(&beside)?;
-    file.write_all(format!("{}\n", head.line()?).as_bytes())?;
-    file.sync_all()?;
+    // Gateways that share a directory write it in turn, and none may take another's half for its own.
+    let beside = path.with_extension(format!("new-{}", HEXLOWER.encode(&random::<8>()?)));
+    let mut file = std::fs::OpenOptions::new().write(true).create_new(true).mode(0o600).open(&beside)?;
+    let line = format!("{}\n", head.line()?);
+    let written = file.write_all(line.as_bytes()).and_then(|()| file.sync_all());
     drop(file);
-    std::fs::rename(&beside, path)?;
+    if let Err(cause) = written.and_then(|()| std::fs::rename(&beside, path)) {
+        let _ = std::fs::remove_file(&beside);
+        return Err(cause.into());
+    }
     if let Some(directory) = path.parent() {
         std::fs::File::open(directory)?.sync_all()?;
     }

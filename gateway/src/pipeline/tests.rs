@@ -12,9 +12,12 @@ use sealpost_vault::errands::{self, Answer, Bytes, Errand, Scope};
 use sealpost_vault::id::{ErrandId, QueueId};
 
 use super::*;
+use crate::departure::Departure;
+use crate::dkim::{Dkim, DkimKey, Passing};
 use crate::envelope::{BodyType, Envelope};
 use crate::expiry::Withdrawal;
 use crate::keyring::MasterSource;
+use crate::loops::Loops;
 use crate::pickups::{Pickup, State};
 use crate::pins;
 use crate::queue::Undeliverable;
@@ -41,6 +44,10 @@ async fn store(path: &Path, schema: Schema) -> Db {
 
 impl Bench {
     async fn new() -> Self {
+        Self::signing(Dkim::default()).await
+    }
+
+    async fn signing(dkim: Dkim) -> Self {
         let directory = tempfile::tempdir().unwrap();
         let at = |name: &str| directory.path().join(name);
         let clock = Clock::fixed(NOW);
@@ -57,7 +64,9 @@ impl Bench {
             own: store(&at("gateway/gateway.db"), Schema::Gateway).await,
             own_blobs: BlobStore::local(&at("gateway/blobs")).unwrap(),
         };
-        let queue = Queue::new(stores.own.clone(), stores.own_blobs.clone(), Arc::clone(&keyring), clock.clone());
+        let loops = Loops::new(Arc::clone(&keyring), "mx.klinik.example");
+        let queue = Queue::new(stores.own.clone(), stores.own_blobs.clone(), Arc::clone(&keyring), clock.clone())
+            .departing(Departure::new(loops, dkim));
         let organisation = Organisation {
             name: "Klinik".to_owned(),
             telephone: "+49 1".to_owned(),
@@ -393,4 +402,73 @@ async fn what_was_never_written_to_its_end_leaves_the_vault() {
     }
     bench.gateway.sweep().await.unwrap();
     assert!(!message.join("staged-old").exists() && message.join("staged-young").exists());
+}
+
+/// Nothing leaves unsigned that is to be signed: what came waits, with its sender's server or in the spool, and so do
+/// readers' errands.
+#[tokio::test]
+async fn what_can_not_be_signed_waits() {
+    for passing in [Passing::Unsigned, Passing::Signed] {
+        let bench = Bench::signing(Dkim::new(vec![DkimKey::broken("klinik.example")], passing)).await;
+        let gateway = &bench.gateway;
+        let plain = format!("From: Anna <{ANNA}>\nTo: p@mail.example\nMessage-ID: <1@klinik.example>\n\ntext\n");
+        let taken = gateway.message(bench.received(Door::Inside, ANNA, &["p@mail.example"], &plain)).await;
+        match passing {
+            Passing::Unsigned => assert!(taken.is_ok(), "isn't to be signed"),
+            Passing::Signed => assert!(matches!(taken, Err(Rejection::TEMPORARY)), "{taken:?}"),
+        }
+        let waiting = usize::from(passing == Passing::Unsigned);
+        assert_eq!(bench.queue.list().await.unwrap().len(), waiting);
+        // A notification is our own, and always signed.
+        gateway.message(bench.received(Door::Inside, ANNA, &["p@mail.example"], &held("x"))).await.unwrap();
+        let claimed = gateway.spool.claim().await.unwrap().unwrap();
+        let cause = gateway.carry(&claimed).await.unwrap_err();
+        assert!(matches!(cause, StoreError::NotNow(_)), "{cause}");
+        gateway.spool.fail(&claimed, &cause.to_string()).await.unwrap();
+        let spooled = gateway.spool.list().await.unwrap();
+        assert_eq!((spooled.len(), spooled[0].last_error.as_str()), (1, "not now: a mail can't be signed"));
+        assert_eq!(bench.queue.list().await.unwrap().len(), waiting, "and nothing is queued");
+        assert!(bench.pickups().await.is_empty());
+    }
+}
+
+#[tokio::test]
+async fn a_code_that_can_not_be_signed_is_asked_for_again() {
+    let good = Bench::new().await;
+    good.send(&["p@mail.example"], &held("x")).await;
+    let pickup = good.pickups().await.remove(0).pickup_id;
+    let loops = Loops::new(Arc::clone(&good.gateway.keyring), "mx.klinik.example");
+    let broken = Dkim::new(vec![DkimKey::broken("klinik.example")], Passing::Unsigned);
+    let signing = good.queue.clone().departing(Departure::new(loops, broken));
+    let bell = Ringer::new(good.gateway.vault(), &good.directory.path().join("vault"), bell::Door::Portal);
+    let gateway = Arc::new(Gateway::new(
+        good.gateway.settings.clone(),
+        Arc::clone(&good.gateway.keyring),
+        Policy::built_in(),
+        good.gateway.letterhead.clone(),
+        good.gateway.stores.clone(),
+        signing,
+        bell,
+        good.clock.clone(),
+    ));
+    let (id, session) = (ErrandId::random().unwrap(), Bytes(vec![7; 32]));
+    let errand = Errand::Code { session, scope: Scope::Pickup(pickup), language: "en".to_owned() };
+    errands::ask(good.gateway.vault(), id, &errand, 1).await.unwrap();
+    for (gateway, answered) in [(gateway, false), (Arc::clone(&good.gateway), true)] {
+        let stop = CancellationToken::new();
+        let bell = Listener::bind(good.gateway.vault(), &good.directory.path().join("vault"), bell::Door::Gateway);
+        let answering = tokio::spawn(gateway.answer_errands(bell, stop.clone()));
+        let begun = Instant::now();
+        while errands::answer(good.gateway.vault(), id).await.unwrap().is_none() {
+            let patience = if answered { 30 } else { 2 };
+            if begun.elapsed() > Duration::from_secs(patience) {
+                break;
+            }
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
+        stop.cancel();
+        answering.await.unwrap();
+        let answer = errands::answer(good.gateway.vault(), id).await.unwrap();
+        assert_eq!(answer.is_some(), answered, "{answer:?}");
+    }
 }

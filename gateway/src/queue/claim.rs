@@ -8,7 +8,8 @@
 use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
-use sealpost_vault::db::{Write, Written, met};
+use sealpost_vault::db::Kind::WhereAny;
+use sealpost_vault::db::{Rows, Statement, Write, Written, met};
 use sealpost_vault::id::{PickupId, QueueId, Token, random};
 use sealpost_vault::{EmailAddress, Engine, StoreError, Time};
 use sqlx::any::AnyRow;
@@ -24,6 +25,11 @@ pub(super) const LEASE: Duration = Duration::from_secs(30);
 pub(super) const RENEWAL: Duration = Duration::from_secs(10);
 /// Bodies looked at in one search: with more workers than this, some find nothing and look again.
 const CANDIDATES: i64 = 32;
+
+static GIVEN_BACK: Statement = Statement {
+    order: 12,
+    kind: WhereAny { what: "update queue set claimed_until = 0, claim = ''", one: "(body_id = ? and claim = ?)" },
+};
 
 /// Rows of one body that are ours: one SMTP transaction. Ends in [`Queue::settle`] or [`Queue::give_back`]; if neither
 /// happens, its lease ends it.
@@ -127,21 +133,20 @@ impl Queue {
         Ok(bodies.into_iter().map(|(body_id,)| body_id).collect())
     }
 
-    /// Divides a claim: each part is one of its own, with its own token.
+    /// Divides a claim: each part is one of its own, with its own token and a whole lease, however long the database took.
     pub(super) async fn split(&self, claim: Claim, parts: Vec<Vec<ClaimedRow>>) -> Result<Vec<Claim>, StoreError> {
         let mut claims = Vec::new();
-        let mut tx = None;
+        let mut tx = if parts.len() > 1 { Some(self.store.begin().await?) } else { None };
+        let claimed_until = later(self.clock.now(), LEASE);
         for (n, rows) in parts.into_iter().enumerate() {
-            let mut token = claim.token.clone();
-            if n > 0 {
-                token = Token::random()?.to_string();
-                let tx = match &mut tx {
-                    Some(tx) => tx,
-                    none => none.insert(self.store.begin().await?),
-                };
+            let token = if n > 0 { Token::random()?.to_string() } else { claim.token.clone() };
+            if let Some(tx) = &mut tx {
                 for row in &rows {
-                    let done = sqlx::query("update queue set claim = $1 where queue_id = $2 and claim = $3")
+                    let statement =
+                        "update queue set claim = $1, claimed_until = $2 where queue_id = $3 and claim = $4";
+                    let done = sqlx::query(statement)
                         .bind(&token)
+                        .bind(claimed_until)
                         .bind(row.queue_id.to_string())
                         .bind(&claim.token)
                         .execute(&mut **tx)
@@ -178,12 +183,9 @@ impl Queue {
 
     pub(super) async fn release_claim(&self, claim: &Claim) -> Result<(), StoreError> {
         // Rows that were lost in between are somebody else's: their number doesn't matter.
-        sqlx::query("update queue set claimed_until = 0, claim = '' where body_id = $1 and claim = $2")
-            .bind(claim.body_id.to_string())
-            .bind(&claim.token)
-            .execute(self.store.writer())
-            .await?;
-        Ok(())
+        let mut rows = Rows::new();
+        rows.push(&GIVEN_BACK, [claim.body_id.to_string().into(), claim.token.as_str().into()]);
+        self.store.write_rows(rows).await
     }
 
     /// At the start of the only process that delivers, before anything is placed: what its predecessor had claimed when it

@@ -6,7 +6,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use sealpost_vault::{EmailAddress, StoreError};
+use sealpost_vault::{EmailAddress, StoreError, seldom};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, watch};
 use tokio::task::JoinSet;
 use tokio::time::{Instant, MissedTickBehavior, interval_at, sleep, sleep_until, timeout};
@@ -162,7 +162,12 @@ impl<U: Undeliverable> Office<U> {
                             deliveries.spawn(delivery.instrument(span));
                         }
                     }
-                    Err(error) => tracing::error!(%error, route = route.as_str(), "the queue can't be read"),
+                    Err(error) => {
+                        seldom!(
+                            format!("{} {error}", route.as_str()),
+                            |left_out| tracing::error!(%error, route = route.as_str(), left_out, "the queue can't be read")
+                        );
+                    }
                 }
                 continue;
             }
@@ -182,9 +187,12 @@ impl<U: Undeliverable> Office<U> {
         lane.close();
         if let Some(at_hand) = &mut at_hand {
             at_hand.close();
+            let mut left = Vec::new();
             while let Some(Ready { claim, ahead, .. }) = at_hand.recv().await {
-                self.give_back(claim, ahead).await;
+                left.push(self.give_back(claim, ahead));
             }
+            // At once, so that they share commits.
+            futures::future::join_all(left).await;
         }
         while deliveries.join_next().await.is_some() {}
     }

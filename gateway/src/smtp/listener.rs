@@ -7,7 +7,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use rustls::ServerConfig;
-use sealpost_vault::Clock;
+use sealpost_vault::{Clock, seldom};
 use tokio::io::AsyncWriteExt;
 use tokio::net::{TcpListener, TcpStream};
 use tokio::task::{JoinError, JoinSet};
@@ -52,7 +52,7 @@ pub async fn serve<I: Intake>(
             accepted = listener.accept() => match accepted {
                 Ok((stream, peer)) => open(&house, &admission, &mut sessions, stream, peer.ip().to_canonical()).await,
                 Err(error) => {
-                    warn!(%error, "can't accept a connection");
+                    seldom!(error, |left_out| warn!(%error, left_out, "can't accept a connection"));
                     sleep(ACCEPT_PAUSE).await;
                 }
             },

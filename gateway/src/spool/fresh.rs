@@ -12,9 +12,7 @@ use std::time::Duration;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio::time::timeout;
 
-use sealpost_vault::clock::Time;
-
-use super::{Claimed, Judged, LEASE};
+use super::{Claimed, Judged};
 
 /// Of all messages that lie here or are being worked on, in bytes.
 const ROOM: usize = 16 * 1024 * 1024;
@@ -58,12 +56,10 @@ impl Fresh {
         self.messages().push_back(claimed);
     }
 
-    /// The next one. Of what lay here for too long the lease ends by itself.
-    pub(super) fn take(&self, now: Time) -> Option<Claimed> {
+    /// The next one; it may have lain here for too long.
+    pub(super) fn take(&self) -> Option<Claimed> {
         self.is_taken_from.store(true, Ordering::SeqCst);
-        let mut messages = self.messages();
-        std::iter::from_fn(|| messages.pop_front())
-            .find(|claimed| claimed.claimed_until.saturating_sub(now) > LEASE / 2)
+        self.messages().pop_front()
     }
 
     /// Before a stop: what no worker has taken. Nothing comes any more but what was on its way, whose lease ends it.

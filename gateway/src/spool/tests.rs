@@ -42,6 +42,7 @@ macro_rules! scenarios {
 scenarios!(
     eight_racing_claimers_never_share_a_message,
     a_claim_is_lost_after_its_lease,
+    what_lay_in_memory_for_too_long_is_given_back_at_once,
     a_process_that_dies_gives_its_claims_back,
     what_is_held_is_not_claimed,
     what_is_being_worked_on_is_not_held,
@@ -106,6 +107,15 @@ impl Bench {
 
     async fn waiting(&self) -> Vec<Waiting> {
         self.spool.list().await.unwrap()
+    }
+
+    async fn claim_of(&self, queue_id: QueueId) -> String {
+        let (claim,): (String,) = sqlx::query_as("select claim from spool where queue_id = $1")
+            .bind(queue_id.to_string())
+            .fetch_one(self.spool.store.reader())
+            .await
+            .unwrap();
+        claim
     }
 
     fn blob(&self, name: &str) -> PathBuf {
@@ -217,6 +227,28 @@ async fn a_claim_is_lost_after_its_lease(bench: Bench) {
     bench.clock.set(START + 3 * LEASE);
     assert!(two.next().await.is_none());
     one.end(&kept).await.unwrap();
+}
+
+async fn what_lay_in_memory_for_too_long_is_given_back_at_once(bench: Bench) {
+    assert!(bench.spool.next().await.is_none(), "there is a worker now");
+    let fresh = bench.accept(100).await;
+    assert_eq!(bench.waiting().await[0].attempts, 1, "claimed from the beginning");
+    bench.clock.set(START + LEASE / 2);
+    let claimed = bench.spool.next().await.expect("as due as before, and not when its lease is over");
+    assert_eq!((id(&claimed), claimed.attempts), (fresh, 2));
+    bench.spool.end(&claimed).await.unwrap();
+    // The same for rows that were claimed together, one of which was taken.
+    let (stored, one) = (bench.another_process().await, bench.another_process().await);
+    for _ in 0..3 {
+        let queue_id = bench.accept(100).await;
+        let claim = bench.claim_of(queue_id).await;
+        stored.adrift().push(Adrift::All(claim));
+    }
+    stored.give_back().await.unwrap();
+    let _taken = one.next().await.unwrap();
+    bench.clock.set(START + LEASE);
+    assert_eq!((one.next().await.unwrap().attempts, one.next().await.unwrap().attempts), (3, 3));
+    assert!(one.next().await.is_none(), "but for the one that is worked on");
 }
 
 async fn a_process_that_dies_gives_its_claims_back(bench: Bench) {

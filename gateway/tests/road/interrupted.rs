@@ -1,6 +1,8 @@
 //! Crashes between the two stores: the vault has a letter that the gateway's own store doesn't know.
 
 use sealpost_gateway::queue::Kind;
+use sealpost_vault::id::{ConversationId, LetterId, PickupId};
+use sealpost_vault::letters::{self, NewContent, NewLetter, NewPickup, NewWay};
 use sqlx::Executor;
 
 use crate::bench::{Road, SENDER, marked};
@@ -54,6 +56,39 @@ pub async fn a_second_attempt_replaces_what_the_first_left_in_the_vault(road: Ro
         let reader = crate::reader::Reader::of(&road, mail).await;
         assert!(reader.parts(&road).await[0].2.ends_with(large.replace("\r\n", "\n").as_bytes()));
     }
+}
+
+/// A gateway stood still before the vault's commit for longer than its lease, and another one did its work.
+pub async fn who_comes_late_to_the_vault_changes_nothing(road: Road) {
+    let anna = road.letter_to("anna@home.example").await;
+    let known = road.pickup(anna.pickup).await;
+    let late = |attempt: i64| NewContent {
+        content_id: known.content_id,
+        parts: vec![b"another body".to_vec(), vec![b'!'; 200_000]],
+        letters: vec![NewLetter {
+            letter_id: LetterId::random().unwrap(),
+            conversation_id: ConversationId::random().unwrap(),
+            slip: b"another slip".to_vec(),
+            pickups: vec![NewPickup {
+                pickup_id: PickupId::random().unwrap(),
+                reader: known.reader.clone(),
+                organisation: known.organisation.clone(),
+                way: NewWay::Link { share: [7; 32], key_packet: b"another key packet".to_vec() },
+            }],
+        }],
+        created_at: road.now(),
+        expires_at: known.expires_at,
+        attempt,
+    };
+    let store = async |attempt| letters::store(&road.stores.vault, &road.stores.vault_blobs, late(attempt)).await;
+    // The letter is of the first attempt. Alone, and in a batch with others that are good.
+    assert!(store(1).await.is_err());
+    let (one, two, _) = tokio::join!(store(0), store(1), road.letter_to("dora@home.example"));
+    assert!(one.is_err() && two.is_err());
+    assert!(letters(&road).await.contains(&anna.letter.to_string()));
+    assert_eq!(anna.parts(&road).await[0].2, b"Guten Tag\n");
+    store(2).await.unwrap();
+    assert!(!letters(&road).await.contains(&anna.letter.to_string()), "a later one does replace it");
 }
 
 pub async fn the_sweep_takes_old_letters_that_nobody_knows(road: Road) {

@@ -25,6 +25,27 @@ pub async fn unreadable_mime_is_sealed_whole(road: Road) {
     }
 }
 
+/// No index takes it, and no answer could name it.
+pub async fn a_message_id_without_an_end_keeps_nothing_waiting(road: Road) {
+    use sealpost_vault::id::Token;
+    for length in [900_usize, 1_100, 4_000, 60_000] {
+        // Nothing that a database could make shorter.
+        let tokens = length / 26 + 1;
+        let mut id: String = (0..tokens).map(|_| Token::random().unwrap().to_string()).collect();
+        id.truncate(length);
+        let text = marked("anna@home.example").replace("first@klinik.example", &format!("{id}@klinik.example"));
+        road.send(SENDER, &["anna@home.example"], &text).await;
+        assert!(road.gateway.spool().list().await.unwrap().is_empty(), "{length}");
+        let letter = road.only_reader().await;
+        assert_eq!(letter.parts(&road).await[0].2, b"Guten Tag\n", "{length}");
+        let next = format!("References: <{id}@klinik.example>\r\n{}", marked("anna@home.example"));
+        road.send(SENDER, &["anna@home.example"], &next).await;
+        let conversation = |slip: &serde_json::Value| slip["conversation"].as_str().unwrap().to_owned();
+        let joined = conversation(&road.only_reader().await.slip()) == conversation(&letter.slip());
+        assert_eq!(joined, length < 998, "{length}");
+    }
+}
+
 pub async fn more_than_fifty_hops_are_a_loop(road: Road) {
     let hops = |n: usize| format!("{}{}", "Received: from a by b\r\n".repeat(n), marked("anna@home.example"));
     let refused = road.submit(SENDER, &["anna@home.example"], &hops(51)).await.unwrap_err();

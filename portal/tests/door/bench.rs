@@ -15,7 +15,7 @@ use sealpost_vault::bell::{Door, Listener, Ringer};
 use sealpost_vault::db::Schema;
 use sealpost_vault::errands::{self, Answer, Bytes, Errand, Registration, Scope};
 use sealpost_vault::id::{AccountId, ContentId, ConversationId, ErrandId, LetterId, PickupId};
-use sealpost_vault::letters::{self, Attempt, NewContent, NewLetter, NewPickup, NewWay};
+use sealpost_vault::letters::{self, NewContent, NewLetter, NewPickup, NewWay};
 use sealpost_vault::{BlobStore, Clock, Db, Identity, derive, id};
 use tokio_util::sync::{CancellationToken, DropGuard};
 use tower::ServiceExt as _;
@@ -133,7 +133,7 @@ impl Bench {
             letters: vec![letter],
             created_at,
             expires_at: NOW + 30 * 86_400,
-            attempt: Attempt::First,
+            attempt: 1,
         };
         letters::store(&self.vault, &self.blobs, content).await.unwrap();
         (pickup_id, letter_id)

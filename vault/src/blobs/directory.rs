@@ -22,7 +22,7 @@ use crate::id::random;
 const DEEPEST: usize = 3;
 /// What is being written has such a name until it is whole.
 const STAGED: &str = "staged-";
-/// Of unfinished writes: more are found the next time.
+/// Of files in one search: more are found the next time.
 const MOST_AT_ONCE: usize = 1_000;
 
 /// An open directory; what is renamed over its path later doesn't matter.
@@ -104,6 +104,20 @@ impl Directory {
         self.look_into(&[folder], |name, stat| {
             if FileType::from_raw_mode(stat.st_mode) == FileType::RegularFile {
                 found.push(Found { key: format!("{folder}/{name}"), written: stat.st_mtime });
+            }
+        })?;
+        Ok(found)
+    }
+
+    /// The whole files of a message's folder, whose name ends with a slash.
+    pub(super) fn within(&self, folder: &str) -> io::Result<Vec<String>> {
+        let inside = format!("{folder}x");
+        let (folders, _) = steps(&inside)?;
+        let mut found = Vec::new();
+        self.look_into(&folders, |name, stat| {
+            let is_whole = FileType::from_raw_mode(stat.st_mode) == FileType::RegularFile && !name.starts_with(STAGED);
+            if is_whole && is_step(name) && found.len() < MOST_AT_ONCE {
+                found.push(format!("{folder}{name}"));
             }
         })?;
         Ok(found)
@@ -218,6 +232,18 @@ mod tests {
         directory.write("content/2", b"x").unwrap();
         assert_eq!(directory.list("content").unwrap().first().unwrap().key, "content/2");
         assert!(directory.list("nothing").unwrap().is_empty());
+        directory.write("content/1/2-0", b"x").unwrap();
+        directory.write("content/1/staged-0", b"x").unwrap();
+        symlink(outside.path(), outside.path().join("a/blobs/content/1/link")).unwrap();
+        let mut within = directory.within("content/1/").unwrap();
+        within.sort_unstable();
+        assert_eq!(within, ["content/1/0", "content/1/2-0"], "what is whole, and no links");
+        assert!(directory.within("content/3/").unwrap().is_empty());
+        assert!(directory.within("content/../").is_err());
+        for gone in ["link", "staged-0"] {
+            std::fs::remove_file(outside.path().join("a/blobs/content/1").join(gone)).unwrap();
+        }
+        directory.delete("content/1/2-0").unwrap();
         directory.delete("content/1/0").unwrap();
         directory.delete("content/1/0").unwrap();
         assert!(!outside.path().join("a/blobs/content/1").exists());

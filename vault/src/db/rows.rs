@@ -34,7 +34,10 @@ pub struct Statement {
 pub enum Kind {
     /// `insert into {into} values {row}, {row}..`
     Insert { into: &'static str, row: &'static str },
-    /// The same, `on conflict ({unique}) do nothing`: what is there already stays as it is.
+    /// `insert into {into} values {row}`, where a row is made with a look at the rows that have the same first value: such
+    /// rows go in statements of their own, one after the other.
+    Append { into: &'static str, row: &'static str },
+    /// As `Insert`, `on conflict ({unique}) do nothing`: what is there already stays as it is.
     InsertNew { into: &'static str, row: &'static str, unique: &'static str },
     /// `update {table} set {set} where {key} in (..) and {condition}`; a row is a key. What doesn't meet the condition stays.
     UpdateIf { table: &'static str, set: &'static str, key: &'static str, condition: &'static str },
@@ -45,6 +48,8 @@ pub enum Kind {
     DeleteKeys { from: &'static str, key: &'static str },
     /// `delete from {from} where {key} in (..) and {condition}`; a row is a key. What doesn't meet the condition stays.
     DeleteIf { from: &'static str, key: &'static str, condition: &'static str },
+    /// `{what} where {one} or {one}..`; a row is the values of one condition. What meets none stays.
+    WhereAny { what: &'static str, one: &'static str },
 }
 
 /// A value in a row.
@@ -97,7 +102,10 @@ pub struct Rows(Vec<(&'static Statement, Vec<Value>)>);
 impl Statement {
     fn columns(&self) -> usize {
         match self.kind {
-            Kind::Insert { row, .. } | Kind::InsertNew { row, .. } => row.matches('?').count(),
+            Kind::Insert { row, .. } | Kind::Append { row, .. } | Kind::InsertNew { row, .. } => {
+                row.matches('?').count()
+            }
+            Kind::WhereAny { one, .. } => one.matches('?').count(),
             Kind::Delete { .. } => 2,
             Kind::DeleteKeys { .. } | Kind::DeleteIf { .. } | Kind::UpdateIf { .. } => 1,
         }
@@ -105,8 +113,8 @@ impl Statement {
 
     fn must_meet_all(&self) -> bool {
         match self.kind {
-            Kind::Insert { .. } | Kind::Delete { .. } | Kind::DeleteKeys { .. } => true,
-            Kind::InsertNew { .. } | Kind::DeleteIf { .. } | Kind::UpdateIf { .. } => false,
+            Kind::Insert { .. } | Kind::Append { .. } | Kind::Delete { .. } | Kind::DeleteKeys { .. } => true,
+            Kind::InsertNew { .. } | Kind::DeleteIf { .. } | Kind::UpdateIf { .. } | Kind::WhereAny { .. } => false,
         }
     }
 
@@ -129,7 +137,9 @@ impl Statement {
         };
         let list = |one: &str| vec![one; rows].join(", ");
         match self.kind {
-            Kind::Insert { into, row } => format!("insert into {into} values {}", numbered(&list(row))),
+            Kind::Insert { into, row } | Kind::Append { into, row } => {
+                format!("insert into {into} values {}", numbered(&list(row)))
+            }
             Kind::InsertNew { into, row, unique } => {
                 format!("insert into {into} values {} on conflict ({unique}) do nothing", numbered(&list(row)))
             }
@@ -144,6 +154,7 @@ impl Statement {
             Kind::DeleteIf { from, key, condition } => {
                 format!("delete from {from} where {key} in ({}) and {condition}", numbered(&list("?")))
             }
+            Kind::WhereAny { what, one } => format!("{what} where {}", numbered(&vec![one; rows].join(" or "))),
         }
     }
 
@@ -193,15 +204,33 @@ async fn write(all: &[&Rows], transaction: &mut Transaction<'static, Any>) -> Re
     }
     groups.sort_by_key(|(statement, _)| statement.order);
     for (statement, rows) in groups {
-        let mut rows = rows.as_slice();
-        for size in SIZES {
-            while let Some((now, later)) = rows.split_at_checked(size) {
-                execute(statement, now, transaction).await?;
-                rows = later;
+        let rounds = if matches!(statement.kind, Kind::Append { .. }) { rounds(rows) } else { vec![rows] };
+        for rows in rounds {
+            let mut rows = rows.as_slice();
+            for size in SIZES {
+                while let Some((now, later)) = rows.split_at_checked(size) {
+                    execute(statement, now, transaction).await?;
+                    rows = later;
+                }
             }
         }
     }
     Ok(())
+}
+
+/// In each round one row at most with the same first value; the order among those stays.
+fn rounds<'r>(rows: Vec<&'r [Value]>) -> Vec<Vec<&'r [Value]>> {
+    let mut rounds: Vec<Vec<&[Value]>> = Vec::new();
+    let mut seen: HashMap<Cow<'r, str>, usize> = HashMap::new();
+    for row in rows {
+        let round = seen.entry(row.first().map(Value::written).unwrap_or_default()).or_default();
+        match rounds.get_mut(*round) {
+            Some(rows) => rows.push(row),
+            None => rounds.push(vec![row]),
+        }
+        *round += 1;
+    }
+    rounds
 }
 
 async fn execute(
@@ -374,170 +403,4 @@ impl Db {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::db::Schema;
-
-    static INSERT: Statement =
-        Statement { order: 1, kind: Kind::Insert { into: "parts (n, guard, bytes)", row: "(?, ?, ?)" } };
-    static DELETE: Statement = Statement { order: 2, kind: Kind::Delete { from: "parts", key: "n", guard: "guard" } };
-    static KEEP: Statement = Statement {
-        order: 1,
-        kind: Kind::InsertNew { into: "parts (n, guard, bytes)", row: "(?, ?, ?)", unique: "n" },
-    };
-    static FREE: Statement = Statement {
-        order: 2,
-        kind: Kind::UpdateIf { table: "parts", set: "guard = 'free'", key: "n", condition: "n > 1" },
-    };
-    static SWEEP: Statement =
-        Statement { order: 3, kind: Kind::DeleteIf { from: "parts", key: "n", condition: "guard = 'free'" } };
-
-    async fn store(directory: &tempfile::TempDir) -> Db {
-        let url = format!("sqlite:{}", directory.path().join("x.db").display());
-        let db = Db::connect(&url, Schema::Gateway).await.unwrap();
-        sqlx::query("create table parts (n integer primary key, guard text not null, bytes blob not null) strict")
-            .execute(db.writer())
-            .await
-            .unwrap();
-        db
-    }
-
-    fn insert(n: i64) -> Rows {
-        let mut rows = Rows::new();
-        rows.push(&INSERT, [n.into(), format!("guard {n}").into(), n.to_be_bytes().to_vec().into()]);
-        rows
-    }
-
-    fn delete(n: i64, guard: &str) -> Rows {
-        let mut rows = Rows::new();
-        rows.push(&DELETE, [n.into(), guard.into()]);
-        rows
-    }
-
-    async fn stored(db: &Db) -> Vec<i64> {
-        let rows: Vec<(i64, String, Vec<u8>)> =
-            sqlx::query_as("select n, guard, bytes from parts order by n").fetch_all(db.reader()).await.unwrap();
-        rows.into_iter()
-            .map(|(n, guard, bytes)| {
-                assert!(guard == format!("guard {n}") || guard == "free");
-                assert_eq!(bytes, n.to_be_bytes(), "its own values, not another row's");
-                n
-            })
-            .collect()
-    }
-
-    /// All at once; whose rows were written.
-    async fn at_once(db: &Db, all: Vec<Rows>) -> Vec<bool> {
-        futures::future::join_all(all.into_iter().map(|rows| db.write_rows(rows)))
-            .await
-            .into_iter()
-            .map(|written| written.is_ok())
-            .collect()
-    }
-
-    #[test]
-    fn the_text_of_statements() {
-        assert_eq!(INSERT.sql(1), "insert into parts (n, guard, bytes) values ($1, $2, $3)");
-        assert_eq!(INSERT.sql(2), "insert into parts (n, guard, bytes) values ($1, $2, $3), ($4, $5, $6)");
-        assert_eq!(DELETE.sql(2), "delete from parts where n in ($1, $2) and n || ' ' || guard in ($3, $4)");
-        assert_eq!(SWEEP.sql(2), "delete from parts where n in ($1, $2) and guard = 'free'");
-        let kept = "insert into parts (n, guard, bytes) values ($1, $2, $3), ($4, $5, $6) on conflict (n) do nothing";
-        assert_eq!(KEEP.sql(2), kept);
-        assert_eq!(FREE.sql(2), "update parts set guard = 'free' where n in ($1, $2) and n > 1");
-    }
-
-    #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
-    async fn all_are_written_whatever_their_number() {
-        let directory = tempfile::tempdir().unwrap();
-        let db = store(&directory).await;
-        let mut next = 0;
-        for count in [1, 2, 3, 5, 15, 17, 63, 64, 65, 130, 700] {
-            let all: Vec<Rows> = (next..next + count).map(insert).collect();
-            next += count;
-            assert!(at_once(&db, all).await.into_iter().all(|written| written));
-            assert_eq!(stored(&db).await, (0..next).collect::<Vec<i64>>());
-        }
-        let (mut many, now) = (Rows::new(), next + 333);
-        (next..now).for_each(|n| many.append(insert(n)));
-        db.write_rows(many).await.unwrap();
-        assert_eq!(stored(&db).await, (0..now).collect::<Vec<i64>>());
-        let all = (0..now).map(|n| delete(n, &format!("guard {n}"))).collect();
-        assert!(at_once(&db, all).await.into_iter().all(|written| written));
-        assert_eq!(stored(&db).await, Vec::<i64>::new());
-    }
-
-    #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
-    async fn what_is_wrong_with_one_is_nobody_elses_trouble() {
-        let directory = tempfile::tempdir().unwrap();
-        let db = store(&directory).await;
-        db.write_rows(insert(500)).await.unwrap();
-        let mut half = insert(1000);
-        half.append(insert(500));
-        let mut all: Vec<Rows> = (0..100).map(insert).collect();
-        all.insert(50, half);
-        all.insert(70, delete(500, "another guard"));
-        let written = at_once(&db, all).await;
-        let refused: Vec<usize> = (0..102).filter(|n| !written[*n]).collect();
-        assert_eq!(refused, [50, 70], "the double key, and the delete that met nothing");
-        let mut wanted: Vec<i64> = (0..100).collect();
-        wanted.push(500);
-        assert_eq!(stored(&db).await, wanted, "nothing of what was refused is there, not even its good half");
-    }
-
-    #[tokio::test]
-    async fn a_row_goes_with_its_own_guard_only() {
-        let directory = tempfile::tempdir().unwrap();
-        let db = store(&directory).await;
-        let mut crossed = Rows::new();
-        for (n, other) in [(1, 2), (2, 1), (3, 4), (4, 3)] {
-            db.write_rows(insert(n)).await.unwrap();
-            crossed.append(delete(n, &format!("guard {other}")));
-        }
-        let met = db.write_rows(crossed).await;
-        assert!(matches!(met, Err(StoreError::RowCount { found: 0, wanted: 4 })), "{met:?}");
-        assert_eq!(stored(&db).await, [1, 2, 3, 4]);
-    }
-
-    #[tokio::test]
-    async fn what_does_not_meet_a_condition_stays_and_is_no_fault() {
-        let directory = tempfile::tempdir().unwrap();
-        let db = store(&directory).await;
-        let mut rows = insert(1);
-        rows.push(&INSERT, [2.into(), "free".into(), 2_i64.to_be_bytes().to_vec().into()]);
-        db.write_rows(rows).await.unwrap();
-        let mut swept = Rows::new();
-        [1, 2, 3].into_iter().for_each(|n: i64| swept.push(&SWEEP, [n.into()]));
-        db.write_rows(swept).await.unwrap();
-        assert_eq!(stored(&db).await, [1]);
-    }
-
-    #[tokio::test]
-    async fn what_is_there_stays_and_what_meets_a_condition_changes() {
-        let directory = tempfile::tempdir().unwrap();
-        let db = store(&directory).await;
-        db.write_rows(insert(1)).await.unwrap();
-        let mut rows = Rows::new();
-        for n in [1_i64, 2] {
-            rows.push(&KEEP, [n.into(), "another".into(), n.to_be_bytes().to_vec().into()]);
-            rows.push(&FREE, [n.into()]);
-        }
-        db.write_rows(rows).await.unwrap();
-        let guards: Vec<(i64, String)> =
-            sqlx::query_as("select n, guard from parts order by n").fetch_all(db.reader()).await.unwrap();
-        assert_eq!(guards, [(1, "guard 1".to_owned()), (2, "free".to_owned())]);
-    }
-
-    #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
-    async fn who_stops_waiting_is_written_all_the_same() {
-        let directory = tempfile::tempdir().unwrap();
-        let db = store(&directory).await;
-        let blocked = db.begin().await.unwrap();
-        for n in 0..20 {
-            let given_up = tokio::time::timeout(std::time::Duration::from_millis(1), db.write_rows(insert(n))).await;
-            assert!(given_up.is_err());
-        }
-        drop(blocked);
-        db.write_rows(insert(20)).await.unwrap();
-        assert_eq!(stored(&db).await, (0..=20).collect::<Vec<i64>>());
-    }
-}
+mod tests;

@@ -137,6 +137,35 @@ async fn a_stop_gives_it_back() {
     }
 }
 
+/// Of what stands in SQLite's log: a frame that ends a transaction says how large the database is afterwards.
+fn commits(bench: &Bench) -> usize {
+    let log = std::fs::read(bench.directory.path().join("gateway.db-wal")).unwrap();
+    let number = |bytes: &[u8]| u32::from_be_bytes(bytes.try_into().unwrap());
+    let (page, salts) = (usize::try_from(number(&log[8..12])).unwrap(), &log[16..24]);
+    log[32..].chunks_exact(24 + page).filter(|frame| number(&frame[4..8]) > 0 && &frame[8..16] == salts).count()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_is_given_back_at_a_stop_shares_commits() {
+    let bench = Bench::sqlite().await;
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let hop = NextHop { port: listener.local_addr().unwrap().port(), ..Behaving::accepting().await.hop.clone() };
+    let stop = CancellationToken::new();
+    let work = tokio::spawn(bench.office(bench.queue.clone(), &hop, &stop).work(Route::Outside));
+    opened(&bench).await;
+    let placed = written(&bench, (0..400).map(|n| mail(Kind::Relayed, &[&format!("a{n}@x.example")])).collect()).await;
+    assert!(placed.iter().all(|mail| mail.hand.is_some()));
+    bench.queue.go_on(placed);
+    let _connected = listener.accept().await.unwrap();
+    let before = commits(&bench);
+    stop.cancel();
+    work.await.unwrap();
+    let rows = bench.queue.list().await.unwrap();
+    assert!(rows.len() == 400 && rows.iter().all(|row| (row.claimed_until, row.attempts) == (0, 0)));
+    let needed = commits(&bench) - before;
+    assert!((1..100).contains(&needed), "{needed} commits");
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn what_somebody_else_claimed_meanwhile_is_left_to_them() {
     for bench in both().await {

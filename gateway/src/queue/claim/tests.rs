@@ -108,3 +108,28 @@ async fn a_large_body_waits_for_room_and_holds_up_no_small_one() {
         drop(all);
     }
 }
+
+/// The database was busy, and let it wait.
+#[tokio::test(flavor = "multi_thread")]
+async fn what_was_divided_late_has_a_whole_lease() {
+    for bench in both("divided").await {
+        let lease = i64::try_from(LEASE.as_secs()).unwrap();
+        bench.insert(mail(Kind::Relayed, &["a@x.example", "b@y.example"])).await;
+        let (claim, rows) = bench.claim(Route::Outside).await.expect("a claim").without_rows();
+        bench.clock.set(START + lease - 1);
+        let parts = bench.queue.split(claim, rows.into_iter().map(|row| vec![row]).collect()).await.unwrap();
+        bench.clock.set(START + 2 * lease - 2);
+        assert!(bench.another_process().await.claim(Route::Outside).await.unwrap().is_none());
+        for part in &parts {
+            bench.queue.renew(part).await.unwrap();
+        }
+        // Who lost it meanwhile finds out.
+        let (claim, rows) = parts.into_iter().next().expect("two parts").without_rows();
+        bench.clock.set(START + 4 * lease);
+        while bench.another_process().await.claim(Route::Outside).await.unwrap().is_some() {}
+        let mut both: Vec<Vec<ClaimedRow>> = rows.into_iter().map(|row| vec![row]).collect();
+        both.push(Vec::new());
+        let lost = bench.queue.split(claim, both).await;
+        assert!(matches!(lost, Err(StoreError::RowCount { found: 0, wanted: 1 })), "{lost:?}");
+    }
+}

@@ -32,9 +32,9 @@ use std::io::{Cursor, Read, Seek, Write};
 use std::path::{Path, PathBuf};
 
 use data_encoding::HEXUPPER;
-use sealpost_vault::Time;
 use sealpost_vault::derive::FieldTooLong;
 use sealpost_vault::id::{NoRandomness, QueueId};
+use sealpost_vault::{StoreError, Time};
 use zeroize::Zeroizing;
 
 pub use audit_key::audit_verify;
@@ -44,7 +44,7 @@ pub use master::{Made, MasterError, MasterKey, MasterSource};
 pub use passphrase::{LockedError, Passphrase};
 pub use upgrade::Upgraded;
 
-pub(crate) use chunks::{SpoolReader, SpoolWriter};
+pub(crate) use chunks::{SpoolReader, SpoolWriter, is_spooled_in_chunks};
 pub(crate) use mail::MailKey;
 pub(crate) use mark::Mark;
 #[allow(unused_imports, reason = "accounts evaluate OPAQUE with them")]
@@ -139,6 +139,19 @@ pub enum KeyringError {
     FieldTooLong(#[from] FieldTooLong),
     #[error(transparent)]
     NoRandomness(#[from] NoRandomness),
+}
+
+impl KeyringError {
+    /// As what the store says of mail that it keeps.
+    pub(crate) fn of_mail(self) -> StoreError {
+        match self {
+            Self::Spool(error) => StoreError::File(error),
+            error => {
+                tracing::error!(?error, "mail can't be sealed or opened");
+                StoreError::Corrupt("mail that this spool key can't seal or open")
+            }
+        }
+    }
 }
 
 /// A certificate of the organisation's.

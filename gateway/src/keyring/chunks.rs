@@ -21,8 +21,8 @@ use super::epochs::Epochs;
 use super::storage::{EPOCH_LEN, hkdf};
 
 /// Octets of mail in each chunk but the last.
-pub(super) const CHUNK: usize = 64 * 1024;
-pub(super) const SPOOL_FORMAT_3: u8 = 3;
+const CHUNK: usize = 64 * 1024;
+const SPOOL_FORMAT_3: u8 = 3;
 const TAG: usize = 16;
 const SALT_LEN: usize = 32;
 
@@ -40,12 +40,7 @@ struct Chain {
 }
 
 impl Chain {
-    fn new(
-        root: &[u8; 32],
-        id: &QueueId,
-        epoch: [u8; EPOCH_LEN],
-        salt: &[u8; SALT_LEN],
-    ) -> Result<Self, KeyringError> {
+    fn new(root: &[u8; 32], id: &QueueId, epoch: [u8; EPOCH_LEN], salt: &[u8; SALT_LEN]) -> Result<Self, KeyringError> {
         let info = ctx("spool/chunks", &[id.bytes(), &epoch])?;
         let key = hkdf(salt, root, &info).map_err(|_| KeyringError::Cipher)?;
         let key = UnboundKey::new(&AES_256_GCM, key.as_slice()).map_err(|_| KeyringError::Cipher)?;
@@ -144,7 +139,6 @@ pub(crate) struct SpoolReader<R> {
     at: usize,
     /// Octets of the mail.
     length: u64,
-    is_in_one_piece: bool,
 }
 
 enum Content<R> {
@@ -159,18 +153,24 @@ enum Content<R> {
     Damaged,
 }
 
+/// Whether a blob is in the present format. What is read next is its beginning.
+pub(crate) fn is_spooled_in_chunks<R: Read + Seek>(from: &mut R) -> io::Result<bool> {
+    let mut format = [0];
+    from.seek(SeekFrom::End(-1))?;
+    from.read_exact(&mut format)?;
+    from.rewind()?;
+    Ok(format == [SPOOL_FORMAT_3])
+}
+
 impl<R: Read + Seek> SpoolReader<R> {
     /// `size` octets are in `from`.
     pub(super) fn new(spool: &Epochs, id: &QueueId, mut from: R, size: u64) -> Result<Self, KeyringError> {
-        let mut format = [0];
-        let read = from.seek(SeekFrom::End(-1)).and_then(|_| from.read_exact(&mut format));
-        read.and_then(|()| from.rewind()).map_err(KeyringError::Spool)?;
-        if format != [SPOOL_FORMAT_3] {
+        if !is_spooled_in_chunks(&mut from).map_err(KeyringError::Spool)? {
             let mut sealed = Vec::with_capacity(usize::try_from(size).map_err(|_| KeyringError::NotOurs)?);
             from.take(size).read_to_end(&mut sealed).map_err(KeyringError::Spool)?;
             let chunk = super::storage::spool_open(spool, id, sealed)?;
             let length = octets(chunk.len());
-            return Ok(Self { content: Content::End, chunk, at: 0, length, is_in_one_piece: true });
+            return Ok(Self { content: Content::End, chunk, at: 0, length });
         }
         let (mut epoch, mut salt) = ([0; EPOCH_LEN], [0; SALT_LEN]);
         from.read_exact(&mut epoch).and_then(|()| from.read_exact(&mut salt)).map_err(|_| KeyringError::NotOurs)?;
@@ -180,17 +180,12 @@ impl<R: Read + Seek> SpoolReader<R> {
         let root = spool.get(u32::from_be_bytes(epoch)).ok_or(KeyringError::NotOurs)?;
         let chain = Chain::new(root, id, epoch, &salt)?;
         let chunk = Vec::with_capacity(CHUNK + TAG);
-        Ok(Self { content: Content::Chunks { chain, from, left }, chunk, at: 0, length, is_in_one_piece: false })
+        Ok(Self { content: Content::Chunks { chain, from, left }, chunk, at: 0, length })
     }
 
     /// Octets of the whole mail.
     pub(crate) fn length(&self) -> u64 {
         self.length
-    }
-
-    /// In an earlier format, and all in memory.
-    pub(crate) fn is_in_one_piece(&self) -> bool {
-        self.is_in_one_piece
     }
 
     fn next_chunk(&mut self) -> io::Result<()> {

@@ -14,13 +14,13 @@ use tokio_util::sync::CancellationToken;
 use tracing::{Instrument, Span};
 
 use super::at_hand::Ready;
-use super::body::{Place, Room};
+use super::body::{Body, Place, Room};
 use super::claim::{Claim, ClaimedRow, RENEWAL};
 use super::report::Reporter;
 use super::settle::Aftermath;
 use super::{Queue, Route, Undeliverable};
 use crate::deliver::{
-    Client, Delivery, Destination, Failure, Hops, Limits, Outcome, Pool, Taken, Timeouts, Transmission, Trust,
+    Client, Content, Delivery, Destination, Failure, Hops, Limits, Outcome, Pool, Taken, Timeouts, Transmission, Trust,
 };
 
 /// Deliveries at a time, on each route: twice as many as there are connections to one host unless the configuration says
@@ -195,10 +195,10 @@ impl<U: Undeliverable> Office<U> {
     pub(super) async fn deliver(&self, claim: Claim, permit: Option<OwnedSemaphorePermit>) {
         let (room, permit) = match self.queue.room_for(claim.body_id).await {
             Ok(Room::NotNeeded) => (None, permit),
-            Ok(Room::Wanted { octets }) => {
+            Ok(Room::Wanted) => {
                 // Whoever waits for room holds up nobody else's transmission.
                 drop(permit);
-                let Some(room) = self.wait_for_room(&claim, octets).await else { return };
+                let Some(room) = self.wait_for_room(&claim).await else { return };
                 (Some(room), None)
             }
             Err(error) => {
@@ -212,8 +212,8 @@ impl<U: Undeliverable> Office<U> {
     }
 
     /// Keeps the lease meanwhile. `None`: the claim was lost, or we stop.
-    async fn wait_for_room(&self, claim: &Claim, octets: u32) -> Option<OwnedSemaphorePermit> {
-        let room = self.queue.large_room().acquire_many_owned(octets);
+    async fn wait_for_room(&self, claim: &Claim) -> Option<OwnedSemaphorePermit> {
+        let room = self.queue.large_room().acquire_owned();
         tokio::pin!(room);
         loop {
             tokio::select! {
@@ -245,7 +245,7 @@ impl<U: Undeliverable> Office<U> {
             tracing::warn!(%error, "a claim at hand was lost, or its lease could not be renewed");
             return;
         }
-        self.deliver_body(claim, Ok((bytes, lies)), Some(permit)).await;
+        self.deliver_body(claim, Ok((Body::Whole(bytes), lies)), Some(permit)).await;
         drop(room);
     }
 
@@ -253,7 +253,7 @@ impl<U: Undeliverable> Office<U> {
     async fn deliver_body(
         &self,
         claim: Claim,
-        body: Result<(Vec<u8>, Place), StoreError>,
+        body: Result<(Body, Place), StoreError>,
         permit: Option<OwnedSemaphorePermit>,
     ) {
         let permit = Arc::new(permit);
@@ -285,11 +285,11 @@ impl<U: Undeliverable> Office<U> {
         &self,
         to: &Destination,
         claim: Claim,
-        body: &Result<(Vec<u8>, Place), StoreError>,
+        body: &Result<(Body, Place), StoreError>,
         permit: Arc<Option<OwnedSemaphorePermit>>,
     ) {
         let delivery = match body {
-            Ok((bytes, _)) => self.hand_over(to, &claim, bytes).await,
+            Ok((body, _)) => self.hand_over(to, &claim, body.content()).await,
             // The store may be away for a moment: nothing to refuse a mail for.
             Err(error) => {
                 tracing::error!(%error, "the body can't be read");
@@ -307,7 +307,7 @@ impl<U: Undeliverable> Office<U> {
             requests: delivery.requests,
             warn_after: self.warn_after,
             lies: body.as_ref().map_or(Place::Blob, |(_, place)| *place),
-            original: body.as_ref().ok().map(|(bytes, _)| bytes.as_slice()),
+            original: body.as_ref().ok().map(|(body, _)| body.content().header()),
         };
         self.settle(&claim, &delivery.outcomes, &aftermath).await;
     }
@@ -319,10 +319,10 @@ impl<U: Undeliverable> Office<U> {
     }
 
     /// Hands over while the lease is kept. `None`: the claim was lost, or we stop before it ended.
-    async fn hand_over(&self, to: &Destination, claim: &Claim, bytes: &[u8]) -> Option<Delivery> {
+    async fn hand_over(&self, to: &Destination, claim: &Claim, content: Content<'_>) -> Option<Delivery> {
         let recipients: Vec<EmailAddress> = claim.rows.iter().map(|row| row.recipient.clone()).collect();
         let requests = claim.requests();
-        let mail = Transmission { reverse_path: &claim.reverse_path, recipients: &recipients, bytes };
+        let mail = Transmission { reverse_path: &claim.reverse_path, recipients: &recipients, content };
         let delivery = self.pool.deliver(to, mail, &requests);
         tokio::pin!(delivery);
         let mut renewal = interval_at(Instant::now() + RENEWAL, RENEWAL);

@@ -10,6 +10,7 @@ use super::*;
 use crate::deliver::fake::{Behaving, Scripted, nobody};
 use crate::deliver::{Hops, Outcome};
 
+mod large;
 mod stored;
 
 use stored::{

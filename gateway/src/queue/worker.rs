@@ -319,7 +319,7 @@ impl<U: Undeliverable> Office<U> {
     }
 
     /// Hands over while the lease is kept. `None`: the claim was lost, or we stop before it ended.
-    async fn hand_over(&self, to: &Destination, claim: &Claim, content: Content<'_>) -> Option<Delivery> {
+    pub(super) async fn hand_over(&self, to: &Destination, claim: &Claim, content: Content<'_>) -> Option<Delivery> {
         let recipients: Vec<EmailAddress> = claim.rows.iter().map(|row| row.recipient.clone()).collect();
         let requests = claim.requests();
         let mail = Transmission { reverse_path: &claim.reverse_path, recipients: &recipients, content };

@@ -17,7 +17,7 @@ use std::time::Duration;
 
 use futures::FutureExt;
 use sqlx::{Any, Transaction};
-use tokio::sync::{Mutex, Notify, Semaphore};
+use tokio::sync::{Mutex, Notify, OwnedSemaphorePermit, Semaphore};
 use tokio_util::sync::CancellationToken;
 use tracing::{error, info, warn};
 
@@ -43,7 +43,7 @@ use crate::pickups;
 use crate::policy::{Clearance, Judgement, Policy, Treatment};
 use crate::queue::{Kind, Mail, Placed, Queue, Route, Then};
 use crate::rejection::Rejection;
-use crate::smtp::{Client, Door, Intake, ReceivedMessage};
+use crate::smtp::{Client, Door, Intake, ReceivedMessage, Scratch};
 use crate::spool::{Claimed, Decision, Fallback, Judged, Spool};
 
 /// What the gateway must know of its organisation and place.
@@ -102,7 +102,7 @@ pub struct Gateway {
     pub(crate) portal_bell: Ringer,
     pub(crate) heavy: Arc<Semaphore>,
     /// Large messages are judged and stored one after the other: each takes several times its size then.
-    large: Semaphore,
+    large: Arc<Semaphore>,
     pub(crate) shelf: Arc<Shelf>,
     /// Held while a quota is looked at and used.
     pub(crate) minting: Mutex<()>,
@@ -136,7 +136,7 @@ impl Gateway {
             loops,
             portal_bell,
             heavy,
-            large: Semaphore::new(1),
+            large: Arc::new(Semaphore::new(1)),
             shelf: Arc::default(),
             minting: Mutex::new(()),
             work: Notify::new(),
@@ -461,10 +461,17 @@ impl Intake for Gateway {
         }
     }
 
+    fn scratch(&self) -> Option<Scratch> {
+        Some(Scratch::new(self.stores.own_blobs.clone(), Arc::clone(&self.keyring)))
+    }
+
+    async fn turn(&self, octets: usize) -> Option<OwnedSemaphorePermit> {
+        // The semaphore is never closed.
+        if octets > LARGE { Arc::clone(&self.large).acquire_owned().await.ok() } else { None }
+    }
+
     async fn message(&self, message: ReceivedMessage) -> Result<(), Rejection> {
         let queue_id = message.queue_id;
-        // The semaphore is never closed.
-        let _alone = if message.bytes.len() > LARGE { self.large.acquire().await.ok() } else { None };
         let (parsed, decisions) = self.decide(message).await?;
         let kept = if decisions.iter().all(|decision| matches!(decision, Decision::Relay { .. })) {
             self.pass_on(&parsed, &decisions).await

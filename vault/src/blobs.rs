@@ -96,6 +96,11 @@ impl BlobStore {
         Ok((Placed { blob_key, in_row: Vec::new(), size }, made))
     }
 
+    /// A file without a name, to be written and read: it is gone when it is closed, or the process ends.
+    pub async fn scratch(&self, folder: &'static str) -> Result<File, StoreError> {
+        self.blocking(move |directory| directory.scratch(folder)).await
+    }
+
     /// Lets `work` read a blob, of which it is told the size in bytes, off the async threads.
     pub async fn read<T: Send + 'static>(
         &self,

@@ -60,6 +60,17 @@ impl Directory {
         Ok(Staged { parent, file, staged, name: name.to_owned(), size: 0, stays: false })
     }
 
+    /// A file without a name, to be written and read: it is gone when it is closed.
+    pub(super) fn scratch(&self, folder: &str) -> io::Result<File> {
+        let parent = self.walk(&[folder], Missing::Make)?;
+        // Where it can't be taken out again, or the process ends just now, it is an unfinished blob as others.
+        let staged = format!("{STAGED}{}", HEXLOWER.encode(&random::<16>().map_err(io::Error::other)?));
+        let flags = OFlags::RDWR | OFlags::CREATE | OFlags::EXCL | OFlags::NOFOLLOW | OFlags::CLOEXEC;
+        let file = File::from(openat(&parent, staged.as_str(), flags, Mode::RUSR | Mode::WUSR)?);
+        unlinkat(&parent, staged.as_str(), AtFlags::empty())?;
+        Ok(file)
+    }
+
     /// A plain file, and its size in bytes; `None` where there is none.
     pub(super) fn open_file(&self, key: &str) -> io::Result<Option<(File, u64)>> {
         let (folders, name) = steps(key)?;
@@ -292,6 +303,9 @@ mod tests {
         drop(given_up);
         assert_eq!(names(), ["1"]);
         assert_eq!(directory.read("spool/1", 7).unwrap().as_deref(), Some(&b"one two"[..]), "what was there stays");
+        let mut scratch = directory.scratch("spool").unwrap();
+        scratch.write_all(b"four").unwrap();
+        assert_eq!(names(), ["1"], "has no name");
         assert!(directory.stage("../1").is_err() && directory.open_file("../1").is_err());
         assert!(directory.open_file("spool").unwrap().is_none(), "a folder");
     }

@@ -101,7 +101,7 @@ pub struct Gateway {
     loops: Loops,
     pub(crate) portal_bell: Ringer,
     pub(crate) heavy: Arc<Semaphore>,
-    /// Large messages are judged and stored one after the other: each takes several times its size then.
+    /// Large messages are brought into memory, judged and stored one after the other: each takes about twice its size then.
     large: Arc<Semaphore>,
     pub(crate) shelf: Arc<Shelf>,
     /// Held while a quota is looked at and used.

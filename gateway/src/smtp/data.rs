@@ -3,7 +3,7 @@
 //! A CR without LF, an LF without CR and NUL break the message off, wherever they stand: another server might take them
 //! for the end, and what follows for commands. Does no I/O: whoever reads feeds slices of any length.
 //!
-//! Security: holds at most the limit; what exceeds it is counted, scanned and forgotten.
+//! Security: holds at most the limit, and much less where it is relieved ([`super::overflow`]); what exceeds it is counted, scanned and forgotten.
 //!
 //! Standards: RFC 5321 2.3.8, 4.1.1.4, 4.5.2.
 

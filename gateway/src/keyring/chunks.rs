@@ -143,7 +143,7 @@ pub(crate) struct SpoolReader<R> {
 
 enum Content<R> {
     Chunks {
-        chain: Chain,
+        chain: Box<Chain>,
         from: R,
         /// Octets of sealed chunks that weren't read yet.
         left: u64,
@@ -180,7 +180,7 @@ impl<R: Read + Seek> SpoolReader<R> {
         let root = spool.get(u32::from_be_bytes(epoch)).ok_or(KeyringError::NotOurs)?;
         let chain = Chain::new(root, id, epoch, &salt)?;
         let chunk = Vec::with_capacity(CHUNK + TAG);
-        Ok(Self { content: Content::Chunks { chain, from, left }, chunk, at: 0, length })
+        Ok(Self { content: Content::Chunks { chain: Box::new(chain), from, left }, chunk, at: 0, length })
     }
 
     /// Octets of the whole mail.

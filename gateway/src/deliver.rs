@@ -23,6 +23,7 @@ mod hops;
 mod pool;
 mod reply;
 mod requests;
+mod stored;
 mod tls;
 mod transaction;
 mod wire;
@@ -38,7 +39,10 @@ mod tests;
 pub use connection::{Client, Connection};
 pub use hops::{Choice, Destination, Hops, NextHop, TlsMode};
 pub use pool::{Delivery, Limits, Pool};
+pub(crate) use stored::Found;
+
 pub use requests::{Requests, Taken};
+pub use stored::Stored;
 pub use tls::Trust;
 
 /// Recipients in one transaction: what every server must take (RFC 5321 4.5.3.1.8).
@@ -50,8 +54,33 @@ pub struct Transmission<'a> {
     pub reverse_path: &'a ReversePath,
     /// One to [`MOST_RECIPIENTS`].
     pub recipients: &'a [EmailAddress],
-    /// Lines end with CRLF; not dot-stuffed.
-    pub bytes: &'a [u8],
+    pub content: Content<'a>,
+}
+
+/// Lines end with CRLF; not dot-stuffed.
+#[derive(Clone, Copy, Debug)]
+pub enum Content<'a> {
+    Whole(&'a [u8]),
+    /// Read while it is sent.
+    Stored(&'a Stored),
+}
+
+impl<'a> Content<'a> {
+    /// What has the whole header.
+    pub(crate) fn header(self) -> &'a [u8] {
+        match self {
+            Self::Whole(bytes) => bytes,
+            Self::Stored(stored) => stored.header(),
+        }
+    }
+
+    /// Nothing of what is stored.
+    pub(crate) fn whole(self) -> &'a [u8] {
+        match self {
+            Self::Whole(bytes) => bytes,
+            Self::Stored(_) => &[],
+        }
+    }
 }
 
 /// What became of one recipient.

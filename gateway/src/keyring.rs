@@ -13,6 +13,7 @@
 mod audit_key;
 mod certificate;
 mod change;
+mod chunks;
 mod contents;
 mod epochs;
 mod files;
@@ -28,12 +29,13 @@ mod signer;
 mod storage;
 mod upgrade;
 
+use std::io::{Cursor, Read, Seek, Write};
 use std::path::{Path, PathBuf};
 
 use data_encoding::HEXUPPER;
-use sealpost_vault::Time;
 use sealpost_vault::derive::FieldTooLong;
 use sealpost_vault::id::{NoRandomness, QueueId};
+use sealpost_vault::{StoreError, Time};
 use zeroize::Zeroizing;
 
 pub use audit_key::audit_verify;
@@ -43,6 +45,7 @@ pub use master::{Made, MasterError, MasterKey, MasterSource};
 pub use passphrase::{LockedError, Passphrase};
 pub use upgrade::Upgraded;
 
+pub(crate) use chunks::{SpoolReader, SpoolWriter, is_spooled_in_chunks};
 pub(crate) use mail::MailKey;
 pub(crate) use mark::Mark;
 #[allow(unused_imports, reason = "accounts evaluate OPAQUE with them")]
@@ -130,12 +133,27 @@ pub enum KeyringError {
     NotOurs,
     #[error("the cipher refused its input")]
     Cipher,
+    #[error("cannot read or write spooled mail")]
+    Spool(#[source] std::io::Error),
     #[error(transparent)]
     Master(#[from] MasterError),
     #[error(transparent)]
     FieldTooLong(#[from] FieldTooLong),
     #[error(transparent)]
     NoRandomness(#[from] NoRandomness),
+}
+
+impl KeyringError {
+    /// As what the store says of mail that it keeps.
+    pub(crate) fn of_mail(self) -> StoreError {
+        match self {
+            Self::Spool(error) => StoreError::File(error),
+            error => {
+                tracing::error!(?error, "mail can't be sealed or opened");
+                StoreError::Corrupt("mail that this spool key can't seal or open")
+            }
+        }
+    }
 }
 
 /// A certificate of the organisation's.
@@ -270,6 +288,30 @@ impl Keyring {
     /// Opens what [`Keyring::spool_seal`] sealed.
     pub fn spool_open(&self, id: &QueueId, sealed: Vec<u8>) -> Result<Vec<u8>, KeyringError> {
         storage::spool_open(&self.0.spool, id, sealed)
+    }
+
+    /// Seals a large spooled message into `to` while it is written: it opens only as the message with this id.
+    pub(crate) fn spool_writer<W: Write>(&self, id: &QueueId, to: W) -> Result<SpoolWriter<W>, KeyringError> {
+        SpoolWriter::new(&self.0.spool, id, to)
+    }
+
+    /// Opens what is read of a spooled message in a blob of `size` octets, in whatever format it lies there.
+    pub(crate) fn spool_reader<R: Read + Seek>(
+        &self,
+        id: &QueueId,
+        from: R,
+        size: u64,
+    ) -> Result<SpoolReader<R>, KeyringError> {
+        SpoolReader::new(&self.0.spool, id, from, size)
+    }
+
+    /// The whole mail of a blob's bytes.
+    pub fn spool_read(&self, id: &QueueId, blob: &[u8]) -> Result<Vec<u8>, KeyringError> {
+        let size = u64::try_from(blob.len()).unwrap_or(u64::MAX);
+        let mut mail = Vec::new();
+        let mut reader = self.spool_reader(id, Cursor::new(blob), size)?;
+        reader.read_to_end(&mut mail).map_err(|_| KeyringError::NotOurs)?;
+        Ok(mail)
     }
 
     /// Signs a `ctx(vouch, ..)` or `ctx(registered, ..)` with the organisation's signing subkey: the octets of a detached

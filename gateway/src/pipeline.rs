@@ -17,7 +17,7 @@ use std::time::Duration;
 
 use futures::FutureExt;
 use sqlx::{Any, Transaction};
-use tokio::sync::{Mutex, Notify, Semaphore};
+use tokio::sync::{Mutex, Notify, OwnedSemaphorePermit, Semaphore};
 use tokio_util::sync::CancellationToken;
 use tracing::{error, info, warn};
 
@@ -45,7 +45,7 @@ use crate::pickups;
 use crate::policy::{Clearance, Judgement, Policy, Treatment};
 use crate::queue::{Kind, Mail, Placed, Queue, Route, Then};
 use crate::rejection::Rejection;
-use crate::smtp::{Client, Door, Intake, ReceivedMessage};
+use crate::smtp::{Client, Door, Intake, ReceivedMessage, Scratch};
 use crate::spool::{Claimed, Decision, Fallback, Judged, Spool};
 
 /// What the gateway must know of its organisation and place.
@@ -103,8 +103,8 @@ pub struct Gateway {
     loops: Loops,
     pub(crate) portal_bell: Ringer,
     pub(crate) heavy: Arc<Semaphore>,
-    /// Large messages are judged and stored one after the other: each takes several times its size then.
-    large: Semaphore,
+    /// Large messages are brought into memory, judged and stored one after the other: each takes about twice its size then.
+    large: Arc<Semaphore>,
     pub(crate) shelf: Arc<Shelf>,
     /// Held while a quota is looked at and used.
     pub(crate) minting: Mutex<()>,
@@ -138,7 +138,7 @@ impl Gateway {
             loops,
             portal_bell,
             heavy,
-            large: Semaphore::new(1),
+            large: Arc::new(Semaphore::new(1)),
             shelf: Arc::default(),
             minting: Mutex::new(()),
             work: Notify::new(),
@@ -381,8 +381,10 @@ impl Gateway {
     /// Everything that comes of one message is queued in one transaction, in which it leaves the spool. Where that is one
     /// encrypted mail, it needn't be queued: its delivery comes first.
     async fn carry(&self, claimed: &mut Claimed) -> Result<Come, StoreError> {
-        let Judged { received, decisions } = &claimed.judged;
+        let bytes = std::mem::take(&mut claimed.judged.received.bytes);
+        let received = ReceivedMessage { bytes, ..claimed.judged.received.clone() };
         let parsed = self.parse_again(received).await?;
+        let Judged { received, decisions } = &claimed.judged;
         let resolved = self.resolve(received.queue_id, decisions).await?;
         let relayed = self.relay(&parsed, &resolved.decisions).await?;
         let encrypted = self.encrypt(&parsed, &resolved.keyed).await?;
@@ -458,8 +460,7 @@ impl Gateway {
         }
     }
 
-    async fn parse_again(&self, received: &ReceivedMessage) -> Result<ParsedMessage, StoreError> {
-        let received = received.clone();
+    async fn parse_again(&self, received: ReceivedMessage) -> Result<ParsedMessage, StoreError> {
         self.by_size(received.bytes.len(), move || ParsedMessage::parse(received))
             .await?
             .map_err(|_| StoreError::Corrupt("a spooled message that was parsed before and can't be now"))
@@ -497,10 +498,17 @@ impl Intake for Gateway {
         }
     }
 
+    fn scratch(&self) -> Option<Scratch> {
+        Some(Scratch::new(self.stores.own_blobs.clone(), Arc::clone(&self.keyring)))
+    }
+
+    async fn turn(&self, octets: usize) -> Option<OwnedSemaphorePermit> {
+        // The semaphore is never closed.
+        if octets > LARGE { Arc::clone(&self.large).acquire_owned().await.ok() } else { None }
+    }
+
     async fn message(&self, message: ReceivedMessage) -> Result<(), Rejection> {
         let queue_id = message.queue_id;
-        // The semaphore is never closed.
-        let _alone = if message.bytes.len() > LARGE { self.large.acquire().await.ok() } else { None };
         let (parsed, decisions) = self.decide(message).await?;
         let kept = if decisions.iter().all(|decision| matches!(decision, Decision::Relay { .. })) {
             self.pass_on(&parsed, &decisions).await

@@ -285,7 +285,7 @@ struct Bells {
 impl Queue {
     /// `store` and `blobs` are the gateway's own.
     pub fn new(store: Db, blobs: BlobStore, keyring: Arc<Keyring>, clock: Clock) -> Self {
-        let large_room = Arc::new(Semaphore::new(usize::try_from(body::LARGE_ROOM).unwrap_or(usize::MAX)));
+        let large_room = Arc::new(Semaphore::new(body::LARGE_ROOM));
         Self { store, blobs, keyring, clock, departure: None, bells: Arc::default(), lanes: Arc::default(), large_room }
     }
 
@@ -318,8 +318,7 @@ impl Queue {
 
     async fn put(&self, mail: Mail) -> Result<Placed, StoreError> {
         let body_id = QueueId::random()?;
-        let sealed = body::seal(&self.keyring, body_id, mail.bytes).await?;
-        let body = self.blobs.place(format!("outgoing/{body_id}"), sealed).await?;
+        let body = self.seal(body_id, mail.bytes).await?;
         Ok(Placed {
             body_id,
             body,

@@ -22,6 +22,7 @@ mod header_size;
 mod line;
 mod listener;
 mod memory;
+mod overflow;
 mod patience;
 mod proxy;
 mod reply;
@@ -41,11 +42,13 @@ use serde::{Deserialize, Serialize};
 
 use sealpost_vault::id::QueueId;
 use sealpost_vault::{EmailAddress, Time};
+use tokio::sync::OwnedSemaphorePermit;
 
 use crate::{Envelope, Rejection, ReversePath};
 
 pub use client_certificate::{AuthoritiesError, ClientCertificates, Fingerprint};
 pub use listener::serve;
+pub use overflow::Scratch;
 pub use settings::{Encryption, Settings};
 pub use users::{Users, UsersError};
 
@@ -122,6 +125,18 @@ pub trait Intake: Send + Sync + 'static {
 
     /// Whether a message can be kept now; asked before the client is told to send it.
     fn ready(&self) -> impl Future<Output = Result<(), Rejection>> + Send;
+
+    /// Where a large message can lie while it comes in; `None`: in memory.
+    fn scratch(&self) -> Option<Scratch> {
+        None
+    }
+
+    /// Waited for before a message of so many octets is brought into memory, and given back when it was taken over. `None`: it
+    /// needs no turn, and its memory is counted.
+    fn turn(&self, octets: usize) -> impl Future<Output = Option<OwnedSemaphorePermit>> + Send {
+        let _ = octets;
+        std::future::ready(None)
+    }
 
     /// Takes the message over. `Ok` means that it is durable: the client will forget it.
     fn message(&self, message: ReceivedMessage) -> impl Future<Output = Result<(), Rejection>> + Send;

@@ -1,7 +1,7 @@
 //! The spool: accepted messages, encrypted, from the moment of the `250` until everything that comes of them is queued.
 //!
-//! One row holds envelope, judgement and bytes in a single AEAD under the spool key, so that no column can change what was
-//! decided. A worker claims a row for a while, does its work, and deletes the row in the transaction that queues the result:
+//! Envelope, judgement and bytes are sealed as one under the spool key, in the row or, if they are large, in a blob, so that
+//! no column can change what was decided. A worker claims a row for a while, does its work, and deletes the row in the transaction that queues the result:
 //! a process that dies in between gives its claim back.
 //!
 //! Security: nothing of a spooled message is in clear on disk but its size and time.
@@ -16,13 +16,14 @@ mod orders;
 mod tests;
 
 use std::collections::VecDeque;
+use std::io::Write;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
-use sealpost_vault::blobs::BlobStore;
+use sealpost_vault::blobs::{BlobStore, IN_ROW, Placed};
 use sealpost_vault::clock::{Clock, Time};
 use sealpost_vault::db::{Db, Engine, Kind, Rows, Statement, StoreError, met};
 use sealpost_vault::id::{ConversationId, QueueId, Token, random};
@@ -30,7 +31,7 @@ use sealpost_vault::{EmailAddress, Identity};
 
 use crate::audit::{self, Event, Treated, Treatment};
 use crate::envelope::Envelope;
-use crate::keyring::Keyring;
+use crate::keyring::{Keyring, KeyringError};
 use crate::policy::Clearance;
 use crate::smtp::ReceivedMessage;
 
@@ -46,6 +47,8 @@ pub use orders::Waiting;
 const LEASE: Time = 600;
 /// After this long, a blob without a row isn't on its way into one.
 const ORPHANED: Time = 3_600;
+/// What is sealed is a little longer.
+const LONGEST_IN_ROW: usize = IN_ROW - 64;
 /// Larger ones are sealed and opened off the async threads, in bytes.
 const QUICK: usize = 64 * 1024;
 /// Of messages that are being worked on, in mebibytes: what is larger than this, together, waits for its turn. Encrypting
@@ -141,9 +144,7 @@ impl Spool {
     /// Puts a message on stable storage. When this returns `Ok`, it is ours, and may lie at hand for a worker already.
     pub async fn commit(&self, judged: Judged) -> Result<QueueId, StoreError> {
         let queue_id = judged.received.queue_id;
-        let plain = encode(&judged)?;
-        let sealed = self.seal(queue_id, plain).await?;
-        let placed = self.blobs.place(format!("spool/{queue_id}"), sealed).await?;
+        let (judged, placed) = self.put(judged).await?;
         let hand = self.fresh.room_for(&judged).await;
         let (now, mut rows) = (self.clock.now(), Rows::new());
         let claim = match hand {
@@ -176,6 +177,27 @@ impl Spool {
             self.fresh.push(claimed);
         }
         Ok(queue_id)
+    }
+
+    /// What is small is sealed for its row, anything else into a blob.
+    async fn put(&self, judged: Judged) -> Result<(Judged, Placed), StoreError> {
+        let queue_id = judged.received.queue_id;
+        let key = format!("spool/{queue_id}");
+        let head = frame::head(&judged)?;
+        if head.len().saturating_add(judged.received.bytes.len()) <= LONGEST_IN_ROW {
+            let sealed = self.seal(queue_id, encode(head, &judged.received.bytes)).await?;
+            return Ok((judged, self.blobs.place(key, sealed).await?));
+        }
+        let keyring = Arc::clone(&self.keyring);
+        let written = self.blobs.write(key, move |staged| {
+            let mut writer = keyring.spool_writer(&queue_id, staged).map_err(KeyringError::of_mail)?;
+            writer.write_all(&head)?;
+            writer.write_all(&judged.received.bytes)?;
+            writer.finish()?;
+            Ok(judged)
+        });
+        let (placed, judged) = written.await?;
+        Ok((judged, placed))
     }
 
     async fn seal(&self, queue_id: QueueId, plain: Vec<u8>) -> Result<Vec<u8>, StoreError> {
@@ -288,12 +310,19 @@ impl Spool {
     }
 
     async fn open(&self, queue_id: QueueId, blob_key: &str, in_row: Vec<u8>) -> Result<Judged, StoreError> {
-        let sealed = self.blobs.fetch(blob_key, in_row).await?;
         let keyring = Arc::clone(&self.keyring);
-        let size = sealed.len();
+        if !blob_key.is_empty() {
+            let read = self.blobs.read(blob_key, move |file, size| {
+                let mut reader = keyring.spool_reader(&queue_id, file, size).map_err(KeyringError::of_mail)?;
+                let length = reader.length();
+                frame::read(queue_id, &mut reader, length)
+            });
+            return read.await;
+        }
+        let size = in_row.len();
         let unseal = move || {
             let frame = keyring
-                .spool_open(&queue_id, sealed)
+                .spool_open(&queue_id, in_row)
                 .map_err(|_| StoreError::Corrupt("a spooled message that this spool key doesn't open"))?;
             decode(queue_id, frame)
         };

@@ -7,6 +7,8 @@
 
 #[path = "dialogs/connections.rs"]
 mod connections;
+#[path = "dialogs/overflow.rs"]
+mod overflow;
 #[path = "dialogs/peers.rs"]
 mod peers;
 #[path = "dialogs/script.rs"]

@@ -9,7 +9,7 @@ use lettre::message::{Attachment, Mailbox, MultiPart, SinglePart};
 use lettre::{Address, Message};
 
 use sealpost_gateway::ReversePath;
-use sealpost_gateway::deliver::{Client, NextHop, Outcome, Timeouts, TlsMode, Transmission, Trust};
+use sealpost_gateway::deliver::{Client, Content, NextHop, Outcome, Timeouts, TlsMode, Transmission, Trust};
 
 use crate::exit::Failure;
 
@@ -43,7 +43,9 @@ async fn submit(smtp: SocketAddr, mails: &[(Message, (&str, &str))]) -> Result<(
         let mail = mail.formatted();
         let from = ReversePath::Address(SENDER.1.parse().map_err(Failure::data)?);
         let to = [recipient.1.parse().map_err(Failure::data)?];
-        let handed = client.deliver(&hop, Transmission { reverse_path: &from, recipients: &to, bytes: &mail }).await;
+        let handed = client
+            .deliver(&hop, Transmission { reverse_path: &from, recipients: &to, content: Content::Whole(&mail) })
+            .await;
         if !handed.outcomes.iter().all(|outcome| matches!(outcome, Outcome::Delivered(_))) {
             return Err(Failure::unavailable(format!("{smtp} did not take the sample mails: {:?}", handed.outcomes)));
         }

@@ -60,7 +60,7 @@ fn is_held(n: u64) -> bool {
     n.is_multiple_of(4)
 }
 
-/// Some are large enough for a file of their own, some have lines that begin with dots.
+/// Some are large enough for a file of their own, some for one while they come in and for being read while they are sent; they have lines that begin with dots.
 fn message(n: u64) -> Vec<u8> {
     let subject = if is_held(n) { "[secure] x" } else { "x" };
     let head = format!(
@@ -68,7 +68,11 @@ fn message(n: u64) -> Vec<u8> {
         recipient(n)
     );
     let mut dice = Dice(n + 1);
-    let lines = if n % 23 == 5 { 3_000 } else { dice.roll(40) + 1 };
+    let lines = match n % 29 {
+        5 => 3_000,
+        18 => 20_000,
+        _ => dice.roll(40) + 1,
+    };
     let mut bytes = head.into_bytes();
     for _ in 0..lines {
         bytes.extend_from_slice(format!(".{n}.{:060x}\r\n", dice.roll(u64::MAX)).as_bytes());

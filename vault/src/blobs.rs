@@ -7,11 +7,13 @@
 
 mod directory;
 
+use std::fs::File;
 use std::io;
 use std::path::Path;
 use std::sync::Arc;
 
 use self::directory::Directory;
+pub use self::directory::Staged;
 use crate::clock::Time;
 use crate::db::StoreError;
 
@@ -68,6 +70,51 @@ impl BlobStore {
         }
         let key = blob_key.to_owned();
         self.blocking(move |directory| directory.read(&key, most)).await
+    }
+
+    /// Begins to write what will have this key. Blocks, as all that is done with it.
+    pub fn stage(&self, key: &str) -> Result<Staged, StoreError> {
+        Ok(self.0.stage(key)?)
+    }
+
+    /// Puts what `work` writes into a blob, off the async threads. Durable when this returns; nothing is there where it fails.
+    pub async fn write<T: Send + 'static>(
+        &self,
+        key: String,
+        work: impl FnOnce(&mut Staged) -> Result<T, StoreError> + Send + 'static,
+    ) -> Result<(Placed, T), StoreError> {
+        let blob_key = key.clone();
+        let written = self.blocking(move |directory| {
+            let mut staged = directory.stage(&key)?;
+            Ok(match work(&mut staged) {
+                Ok(made) => Ok((staged.commit()?, made)),
+                Err(error) => Err(error),
+            })
+        });
+        let (size, made) = written.await??;
+        let size = i64::try_from(size).unwrap_or(i64::MAX);
+        Ok((Placed { blob_key, in_row: Vec::new(), size }, made))
+    }
+
+    /// A file without a name, to be written and read: it is gone when it is closed, or the process ends.
+    pub async fn scratch(&self, folder: &'static str) -> Result<File, StoreError> {
+        self.blocking(move |directory| directory.scratch(folder)).await
+    }
+
+    /// Lets `work` read a blob, of which it is told the size in bytes, off the async threads.
+    pub async fn read<T: Send + 'static>(
+        &self,
+        blob_key: &str,
+        work: impl FnOnce(File, u64) -> Result<T, StoreError> + Send + 'static,
+    ) -> Result<T, StoreError> {
+        let key = blob_key.to_owned();
+        let read = self.blocking(move |directory| {
+            Ok(match directory.open_file(&key)? {
+                Some((file, size)) => work(file, size),
+                None => Err(StoreError::Corrupt("a row without its blob")),
+            })
+        });
+        read.await?
     }
 
     /// Deletes a blob; one that is gone already is fine.

@@ -36,7 +36,7 @@ async fn hand_over(scripts: &[&str], tls: TlsMode, to: &[&str], bytes: &[u8]) ->
     let hop = NextHop { host: "localhost".to_owned(), tls, ..scripted.hop.clone() };
     let recipients: Vec<EmailAddress> = to.iter().map(|to| to.parse().unwrap()).collect();
     let reverse_path = ReversePath::Address("anna@klinik.example".parse().unwrap());
-    let mail = Transmission { reverse_path: &reverse_path, recipients: &recipients, bytes };
+    let mail = Transmission { reverse_path: &reverse_path, recipients: &recipients, content: Content::Whole(bytes) };
     let handover = client().deliver(&hop, mail).await;
     let reusable = handover.connection.is_some();
     if let Some(connection) = handover.connection {
@@ -291,7 +291,8 @@ async fn no_word_of_a_hop_breaks_out_of_its_line() {
         .replace('\r', "\\r");
     let scripted = Scripted::new(&[&script]).await;
     let recipients = ["a@x.example".parse().unwrap()];
-    let mail = Transmission { reverse_path: &ReversePath::Null, recipients: &recipients, bytes: MAIL };
+    let mail =
+        Transmission { reverse_path: &ReversePath::Null, recipients: &recipients, content: Content::Whole(MAIL) };
     let handover = client().deliver(&scripted.hop, mail).await;
     let [Outcome::Refused(failure)] = handover.outcomes.as_slice() else { panic!("{:?}", handover.outcomes) };
     assert_eq!(failure.text, "550 5.1.1 no Status: 2.0.0 ?[2J?<b>");
@@ -386,7 +387,8 @@ async fn without_tls() {
 async fn required_tls_believes_only_the_right_certificate() {
     let script = format!("{OFFER}< 220 go\nfailing tls\nclose");
     let recipients = ["a@x.example".parse().unwrap()];
-    let mail = Transmission { reverse_path: &ReversePath::Null, recipients: &recipients, bytes: MAIL };
+    let mail =
+        Transmission { reverse_path: &ReversePath::Null, recipients: &recipients, content: Content::Whole(MAIL) };
     let stranger = Client::new(
         "gw",
         Trust::with_roots(rustls::RootCertStore::empty()).unwrap(),
@@ -406,7 +408,8 @@ async fn required_tls_believes_only_the_right_certificate() {
 #[tokio::test]
 async fn nobody_listens() {
     let recipients = ["a@x.example".parse().unwrap(), "b@x.example".parse().unwrap()];
-    let mail = Transmission { reverse_path: &ReversePath::Null, recipients: &recipients, bytes: MAIL };
+    let mail =
+        Transmission { reverse_path: &ReversePath::Null, recipients: &recipients, content: Content::Whole(MAIL) };
     let handover = client().deliver(&nobody().await, mail).await;
     assert_eq!(handover.outcomes.iter().map(word).collect::<Vec<_>>(), ["later 4.4.1", "later 4.4.1"]);
 }
@@ -419,7 +422,8 @@ async fn one_connection_carries_several_mails() {
         > MAIL FROM:<>\n< 250 ok\n> RCPT\n< 250 ok\n> DATA\n< 354 go\ncontent\n< 250 ok\n> QUIT\n< 221 bye";
     let scripted = Scripted::new(&[script]).await;
     let recipients = ["a@x.example".parse().unwrap()];
-    let mail = Transmission { reverse_path: &ReversePath::Null, recipients: &recipients, bytes: MAIL };
+    let mail =
+        Transmission { reverse_path: &ReversePath::Null, recipients: &recipients, content: Content::Whole(MAIL) };
     let mut connection = client().deliver(&scripted.hop, mail).await.connection.unwrap();
     for _ in 0..2 {
         assert_eq!(connection.transact(mail).await.iter().map(word).collect::<Vec<_>>(), ["delivered"]);

@@ -13,10 +13,10 @@ use std::time::Duration;
 use sealpost_vault::EmailAddress;
 
 use super::connection::{Connection, Size, State};
-use super::content;
+use super::content::{self, ContentError, Stuffing};
 use super::reply::Reply;
-use super::wire::Broken;
-use super::{Failure, Outcome, Requests, Transmission};
+use super::wire::{Broken, Wire};
+use super::{Content, Failure, Outcome, Requests, Transmission};
 use crate::envelope::{BodyType, Charset};
 
 /// RCPT commands sent together.
@@ -25,6 +25,22 @@ const GROUP: usize = 20;
 const BLOCK: usize = 64 * 1024;
 /// How long a server that broke off the content may take to say why.
 const LAST_WORDS: Duration = Duration::from_secs(5);
+
+impl Content<'_> {
+    fn check(self) -> Result<BodyType, ContentError> {
+        match self {
+            Self::Whole(bytes) => content::check(bytes),
+            Self::Stored(stored) => stored.may_leave(),
+        }
+    }
+
+    fn length(self) -> u64 {
+        match self {
+            Self::Whole(bytes) => u64::try_from(bytes.len()).unwrap_or(u64::MAX),
+            Self::Stored(stored) => stored.length(),
+        }
+    }
+}
 
 /// The verdicts as they come in.
 struct Verdicts(Vec<Option<Outcome>>);
@@ -102,7 +118,12 @@ pub(super) async fn run(connection: &mut Connection, mail: Transmission<'_>, req
         Ok(parameters) if ended.verdicts.open() => {
             let done = dialogue(connection, mail, requests, &parameters, &mut ended).await;
             if let Err(broken) = done {
-                tracing::info!(error = ?broken, "the connection ended within a transaction");
+                match &broken {
+                    Broken::Unreadable(error) => {
+                        tracing::error!(%error, "the content can't be read: it was broken off")
+                    }
+                    broken => tracing::info!(error = ?broken, "the connection ended within a transaction"),
+                }
                 connection.state = State::Broken;
                 ended.broken = Some(broken);
             }
@@ -121,7 +142,7 @@ fn admission(
     verdicts: &mut Verdicts,
 ) -> Result<String, Failure> {
     let offers = &connection.offers;
-    let body = content::check(mail.bytes).map_err(|error| Failure::ours("5.6.0", &error.to_string()))?;
+    let body = mail.content.check().map_err(|error| Failure::ours("5.6.0", &error.to_string()))?;
     let mut parameters = String::new();
     if body == BodyType::EightBitMime {
         if !offers.eight_bit_mime {
@@ -129,10 +150,10 @@ fn admission(
         }
         parameters.push_str(" BODY=8BITMIME");
     }
-    let size = mail.bytes.len();
+    let size = mail.content.length();
     match offers.size {
         Size::NotOffered => {}
-        Size::Limit(limit) if u64::try_from(size).map_or(true, |size| size > limit) => {
+        Size::Limit(limit) if size > limit => {
             return Err(Failure::ours("5.3.4", "The message is larger than the next hop takes"));
         }
         Size::Offered | Size::Limit(_) => parameters.push_str(&format!(" SIZE={size}")),
@@ -154,7 +175,7 @@ fn internationalized(
 ) -> Result<&'static str, Failure> {
     let is_ascii = |address: &EmailAddress| address.local().is_ascii();
     let sender = mail.reverse_path.address().is_none_or(is_ascii);
-    let header = requests.charset == Charset::Utf8 && content::has_internationalized_header(mail.bytes);
+    let header = requests.charset == Charset::Utf8 && content::has_internationalized_header(mail.content.header());
     if sender && !header && mail.recipients.iter().all(is_ascii) {
         return Ok("");
     }
@@ -252,7 +273,7 @@ async fn dialogue(
         return reset(connection).await;
     }
     ended.reached = Reached::Content;
-    match send_content(connection, mail.bytes).await {
+    match send_content(connection, mail.content).await {
         Ok(Sent::Whole) => {}
         Ok(Sent::Interrupted(reply)) => {
             verdicts.rest(&reply.verdict());
@@ -299,19 +320,30 @@ enum Sent {
     Interrupted(Reply),
 }
 
-async fn send_content(connection: &mut Connection, bytes: &[u8]) -> Result<Sent, Broken> {
+async fn send_content(connection: &mut Connection, content: Content<'_>) -> Result<Sent, Broken> {
     let patience = connection.timeouts.block;
     connection.wire.nothing_ahead(patience).await?;
-    let mut block = Vec::with_capacity(BLOCK.min(bytes.len() + 16));
-    for piece in content::pieces(bytes) {
-        for chunk in piece.chunks(BLOCK) {
-            if block.len() + chunk.len() > BLOCK {
-                connection.wire.write(&block, patience).await?;
-                block.clear();
+    let mut blocks = Blocks { wire: &mut connection.wire, block: Vec::new(), stuffing: Stuffing::default(), patience };
+    match content {
+        Content::Whole(bytes) => {
+            blocks.block.reserve_exact(BLOCK.min(bytes.len() + 16));
+            blocks.send(bytes).await?;
+        }
+        Content::Stored(stored) => {
+            let mut pieces = stored.open().await.map_err(Broken::Unreadable)?;
+            let mut piece = Vec::new();
+            loop {
+                piece = pieces.next(piece).await.map_err(Broken::Unreadable)?;
+                if piece.is_empty() {
+                    break;
+                }
+                blocks.send(&piece).await?;
             }
-            block.extend_from_slice(chunk);
         }
     }
+    let end = blocks.stuffing.end();
+    blocks.write(end).await?;
+    let block = blocks.block;
     // The last block has the end. A server that has answered before it can't have answered it.
     if !connection.wire.is_quiet() {
         let reply = connection.wire.reply(patience).await?;
@@ -319,6 +351,34 @@ async fn send_content(connection: &mut Connection, bytes: &[u8]) -> Result<Sent,
     }
     connection.wire.write(&block, patience).await?;
     Ok(Sent::Whole)
+}
+
+/// Content on its way out. A block is sent when it is known not to be the last.
+struct Blocks<'a> {
+    wire: &'a mut Wire,
+    block: Vec<u8>,
+    stuffing: Stuffing,
+    patience: Duration,
+}
+
+impl Blocks<'_> {
+    async fn send(&mut self, bytes: &[u8]) -> Result<(), Broken> {
+        for piece in self.stuffing.pieces(bytes) {
+            self.write(piece).await?;
+        }
+        Ok(())
+    }
+
+    async fn write(&mut self, piece: &[u8]) -> Result<(), Broken> {
+        for chunk in piece.chunks(BLOCK) {
+            if self.block.len() + chunk.len() > BLOCK {
+                self.wire.write(&self.block, self.patience).await?;
+                self.block.clear();
+            }
+            self.block.extend_from_slice(chunk);
+        }
+        Ok(())
+    }
 }
 
 /// Ends a transaction that didn't reach its content, so that the connection can begin another one.

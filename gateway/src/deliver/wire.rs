@@ -8,6 +8,7 @@ use std::io;
 use std::time::Duration;
 
 use futures::FutureExt;
+use sealpost_vault::StoreError;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 use tokio::time::timeout;
@@ -43,6 +44,8 @@ pub(super) enum Broken {
     Name,
     #[error("The next hop doesn't offer TLS, which is required")]
     TlsMissing,
+    #[error("The message can't be read from the queue now")]
+    Unreadable(#[source] StoreError),
 }
 
 impl Broken {
@@ -57,6 +60,7 @@ impl Broken {
             }
             Self::Unreachable(_) => Failure::ours("4.4.1", &self.to_string()),
             Self::TooSlow | Self::Lost(_) | Self::Closed => Failure::ours("4.4.2", &self.to_string()),
+            Self::Unreadable(_) => Failure::ours("4.3.0", &self.to_string()),
             Self::Garbage | Self::Unasked => Failure::ours("4.5.0", &self.to_string()),
             Self::Tls(cause) => {
                 Failure::ours("4.7.5", &distrust(cause).map_or_else(|| self.to_string(), ToOwned::to_owned))

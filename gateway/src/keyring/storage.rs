@@ -1,8 +1,8 @@
 //! Symmetric sealing under the gateway's own keys: secrets that it keeps, and mail in its spool.
 //!
 //! Kept bytes are key epoch (4, big-endian), nonce (12), ciphertext, tag (16). Spooled bytes are ciphertext, tag, nonce,
-//! epoch (4), one octet of format: in that order a message of many megabytes is sealed where it lies, without a copy.
-//! Format 1 has no epoch: it is the first.
+//! epoch (4), one octet of format: in that order a message is sealed where it lies, without a copy. Format 1 has no epoch:
+//! it is the first. What is too large for a row lies in chunks, format 3: see [`super::chunks`].
 //!
 //! Each row has a key of its own, so a place is part of what opens: bytes moved to another row, kind or owner don't.
 //! A nonce could then be fixed, if every row were sealed once. It is random all the same: a row that is written again,
@@ -18,7 +18,7 @@ use zeroize::Zeroizing;
 use super::KeyringError;
 use super::epochs::Epochs;
 
-const EPOCH_LEN: usize = 4;
+pub(super) const EPOCH_LEN: usize = 4;
 const SPOOL_FORMAT_1: u8 = 1;
 const SPOOL_FORMAT_2: u8 = 2;
 

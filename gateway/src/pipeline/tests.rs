@@ -338,7 +338,7 @@ async fn an_account_that_is_reset_while_its_letter_is_sealed_loses_no_letter() {
     let mail = held("late").replace("p@mail.example", to);
     gateway.message(bench.received(Door::Inside, ANNA, &[to], &mail)).await.unwrap();
     let mut claimed = gateway.spool.claim().await.unwrap().unwrap();
-    let parsed = gateway.parse_again(&claimed.judged.received).await.unwrap();
+    let parsed = gateway.parse_again(claimed.judged.received.clone()).await.unwrap();
     let sealed = gateway.hold(&claimed, &parsed, &claimed.judged.decisions).await.unwrap();
     gateway.reset_account(&address(to)).await.unwrap();
     let mut transaction = gateway.own_store().begin().await.unwrap();
@@ -421,8 +421,8 @@ async fn what_can_not_be_signed_waits() {
         assert_eq!(bench.queue.list().await.unwrap().len(), waiting);
         // A notification is our own, and always signed.
         gateway.message(bench.received(Door::Inside, ANNA, &["p@mail.example"], &held("x"))).await.unwrap();
-        let claimed = gateway.spool.claim().await.unwrap().unwrap();
-        let cause = gateway.carry(&claimed).await.unwrap_err();
+        let mut claimed = gateway.spool.claim().await.unwrap().unwrap();
+        let cause = gateway.carry(&mut claimed).await.unwrap_err();
         assert!(matches!(cause, StoreError::NotNow(_)), "{cause}");
         gateway.spool.fail(&claimed, &cause.to_string()).await.unwrap();
         let spooled = gateway.spool.list().await.unwrap();

@@ -9,7 +9,7 @@ use sealpost_vault::StoreError;
 use sealpost_vault::id::QueueId;
 
 use super::at_hand::{Hand, Ready};
-use super::body::{self, Place};
+use super::body::Place;
 use super::claim::{self, Claim};
 use super::settle::{record_delivered, say_delivered};
 use super::{Mail, Queue, Written, later};
@@ -51,8 +51,7 @@ impl Queue {
 
     /// Queues what went ahead, under the claim that it has already. An error of the count: somebody else has the message.
     pub(super) async fn write_down(&self, claim: &Claim, bytes: &[u8], ahead: &Ahead) -> Result<Place, StoreError> {
-        let sealed = body::seal(&self.keyring, claim.body_id, bytes.to_vec()).await?;
-        let placed = self.blobs.place(format!("outgoing/{}", claim.body_id), sealed).await?;
+        let placed = self.seal(claim.body_id, bytes.to_vec()).await?;
         let mail = Written {
             body_id: claim.body_id,
             origin: claim.origin,

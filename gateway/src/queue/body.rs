@@ -1,22 +1,26 @@
-//! Bodies: sealed when they are placed, opened when they are sent, deleted with their last row.
+//! Bodies: sealed when they are placed, opened when they are sent, deleted with their last row. Large ones are never in
+//! memory as a whole when they are sent.
 //!
 //! A large body is deleted in three steps (rows, blob, body's row), each of which can be repeated: a process that dies in
 //! between leaves a body without rows, and the next [`Queue::sweep`] goes on from there.
 //!
 //! Security: the key is bound to the body's id; a body in another one's place doesn't open.
 
+use std::io::Write;
 use std::sync::Arc;
 
+use sealpost_vault::blobs::{IN_ROW, Placed};
 use sealpost_vault::id::QueueId;
 use sealpost_vault::{StoreError, Time};
 use sqlx::{Any, Transaction};
 use tokio::sync::Semaphore;
 
 use super::Queue;
+use crate::deliver::{Content, Found, Stored};
 use crate::keyring::{Keyring, KeyringError};
 
-/// Larger ones are sealed and opened off the async threads, in bytes.
-const QUICK: usize = 256 * 1024;
+/// What is sealed is a little longer.
+const LONGEST_IN_ROW: usize = IN_ROW - 64;
 /// After this long, a blob without a row isn't on its way into one, in seconds.
 const ORPHANED: Time = 3_600;
 
@@ -28,16 +32,38 @@ pub(super) enum Place {
     Blob,
 }
 
-/// Larger ones are sent from a common room, so that they wait for one another, in bytes.
+/// Larger ones wait for one another, in bytes.
 const LARGE: i64 = 4 * 1024 * 1024;
-/// Of all large bodies that are being sent, in bytes. A larger one takes it whole.
-pub(super) const LARGE_ROOM: u32 = 128 * 1024 * 1024;
+/// Large bodies that are being sent: they take long, and leave connections to the others.
+pub(super) const LARGE_ROOM: usize = 8;
 
 /// What a body needs before it is read.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Room {
     NotNeeded,
-    Wanted { octets: u32 },
+    Wanted,
+}
+
+/// A body that is to be sent.
+#[derive(Debug)]
+pub(super) enum Body {
+    Whole(Vec<u8>),
+    /// Too large for that: it is read while it is sent.
+    Stored(Stored),
+}
+
+impl Body {
+    pub(super) fn content(&self) -> Content<'_> {
+        match self {
+            Self::Whole(bytes) => Content::Whole(bytes),
+            Self::Stored(stored) => Content::Stored(stored),
+        }
+    }
+
+    /// Nothing of what is only read while it is sent.
+    pub(super) fn whole(&self) -> &[u8] {
+        self.content().whole()
+    }
 }
 
 impl Place {
@@ -46,35 +72,13 @@ impl Place {
     }
 }
 
-pub(super) async fn seal(keyring: &Arc<Keyring>, id: QueueId, plain: Vec<u8>) -> Result<Vec<u8>, StoreError> {
-    off_thread(keyring, plain, move |keyring, plain| keyring.spool_seal(&id, plain))
-        .await
-        .map_err(|error| refused(id, error, "a body can't be sealed"))
+fn open(keyring: &Keyring, id: QueueId, sealed: Vec<u8>) -> Result<Vec<u8>, StoreError> {
+    keyring.spool_open(&id, sealed).map_err(|error| refused(id, &error, "a body doesn't open"))
 }
 
-async fn open(keyring: &Arc<Keyring>, id: QueueId, sealed: Vec<u8>) -> Result<Vec<u8>, StoreError> {
-    off_thread(keyring, sealed, move |keyring, sealed| keyring.spool_open(&id, sealed))
-        .await
-        .map_err(|error| refused(id, error, "a body doesn't open"))
-}
-
-fn refused(id: QueueId, error: Option<KeyringError>, what: &'static str) -> StoreError {
+fn refused(id: QueueId, error: &KeyringError, what: &'static str) -> StoreError {
     tracing::error!(body_id = %id, ?error, "{what}");
     StoreError::Corrupt(what)
-}
-
-async fn off_thread<F>(keyring: &Arc<Keyring>, bytes: Vec<u8>, work: F) -> Result<Vec<u8>, Option<KeyringError>>
-where
-    F: FnOnce(&Keyring, Vec<u8>) -> Result<Vec<u8>, KeyringError> + Send + 'static,
-{
-    if bytes.len() <= QUICK {
-        return work(keyring, bytes).map_err(Some);
-    }
-    let keyring = keyring.clone();
-    match tokio::task::spawn_blocking(move || work(&keyring, bytes)).await {
-        Ok(result) => result.map_err(Some),
-        Err(_) => Err(None),
-    }
 }
 
 impl Queue {
@@ -89,15 +93,31 @@ impl Queue {
             .fetch_optional(self.store.reader())
             .await?;
         Ok(match size {
-            Some((size,)) if size > LARGE => {
-                Room::Wanted { octets: u32::try_from(size).map_or(LARGE_ROOM, |size| size.min(LARGE_ROOM)) }
-            }
+            Some((size,)) if size > LARGE => Room::Wanted,
             _ => Room::NotNeeded,
         })
     }
 
-    /// The clear bytes of a body.
-    pub(super) async fn body(&self, body_id: QueueId) -> Result<(Vec<u8>, Place), StoreError> {
+    /// What is small is sealed for its row, anything else into a blob.
+    pub(super) async fn seal(&self, id: QueueId, plain: Vec<u8>) -> Result<Placed, StoreError> {
+        let key = format!("outgoing/{id}");
+        if plain.len() <= LONGEST_IN_ROW {
+            let sealed = self.keyring.spool_seal(&id, plain);
+            let sealed = sealed.map_err(|error| refused(id, &error, "a body can't be sealed"))?;
+            return self.blobs.place(key, sealed).await;
+        }
+        let keyring = Arc::clone(&self.keyring);
+        let written = self.blobs.write(key, move |staged| {
+            let mut writer = keyring.spool_writer(&id, staged).map_err(KeyringError::of_mail)?;
+            writer.write_all(&plain)?;
+            writer.finish()?;
+            Ok(())
+        });
+        Ok(written.await?.0)
+    }
+
+    /// A body, as far as it is needed to begin to send it.
+    pub(super) async fn body(&self, body_id: QueueId) -> Result<(Body, Place), StoreError> {
         let (blob_key, in_row): (String, Vec<u8>) =
             sqlx::query_as("select blob_key, sealed from outgoing where body_id = $1")
                 .bind(body_id.to_string())
@@ -105,8 +125,14 @@ impl Queue {
                 .await?
                 .ok_or(StoreError::Corrupt("a row without its body"))?;
         let place = Place::of(&blob_key);
-        let sealed = self.blobs.fetch(&blob_key, in_row).await?;
-        Ok((open(&self.keyring, body_id, sealed).await?, place))
+        if place == Place::Row {
+            return Ok((Body::Whole(open(&self.keyring, body_id, in_row)?), place));
+        }
+        let body = match Stored::find(&self.blobs, &self.keyring, body_id, &blob_key).await? {
+            Found::Small(bytes) => Body::Whole(bytes),
+            Found::Large(stored) => Body::Stored(stored),
+        };
+        Ok((body, place))
     }
 
     /// After rows were deleted: the body, if that was its last row and it lies in the database. Two transactions that

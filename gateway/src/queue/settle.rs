@@ -52,7 +52,7 @@ pub(super) struct Aftermath<'a, U> {
     pub(super) warn_after: Option<Duration>,
     /// Where the body lies.
     pub(super) lies: Place,
-    /// The mail as it was sent; `None` where it couldn't be read.
+    /// The mail as it was sent, or its header; `None` where it couldn't be read.
     pub(super) original: Option<&'a [u8]>,
 }
 

@@ -10,6 +10,7 @@ use super::*;
 use crate::deliver::fake::{Behaving, Scripted, nobody};
 use crate::deliver::{Hops, Outcome};
 
+mod large;
 mod stored;
 
 use stored::{
@@ -215,7 +216,7 @@ async fn not_now_waits_and_the_lifetime_ends_it_with_a_report(bench: Bench) {
     assert_eq!((last[0].route, last[0].recipient.clone()), (Route::Inside, address("anna@klinik.example")));
     assert_eq!(last[0].reverse_path, "");
     let report = bench.claim(Route::Inside).await.unwrap();
-    let text = String::from_utf8(bench.queue.body(report.body_id).await.unwrap().0).unwrap();
+    let text = String::from_utf8(bench.queue.bytes(report.body_id).await).unwrap();
     for part in
         ["Final-Recipient: rfc822; a@x.example\r\nAction: failed\r\nStatus: 4.4.7\r\n", "Auto-Submitted: auto-replied"]
     {
@@ -247,7 +248,7 @@ async fn each_recipient_has_its_own_end(bench: Bench) {
     );
     assert_eq!(report.origin, origin, "a report is found by the id of the message that it is about");
     let claim = bench.claim(Route::Inside).await.unwrap();
-    let text = String::from_utf8(bench.queue.body(claim.body_id).await.unwrap().0).unwrap();
+    let text = String::from_utf8(bench.queue.bytes(claim.body_id).await).unwrap();
     assert!(text.contains("gone@x.example") && text.contains("smtp; 550 5.1.1 no such user"), "{text}");
     assert!(!text.contains("busy@") && !text.contains("here@"), "{text}");
 }
@@ -409,7 +410,7 @@ async fn an_answer_is_held_and_the_postmaster_told(bench: Bench) {
     bench.settle(&claim, &[deferred("4.4.1")]).await.unwrap();
     let rows = bench.queue.list().await.unwrap();
     assert_eq!((rows[0].state, rows[0].expires_at), (State::Active, START + 35 * DAY));
-    assert!(String::from_utf8(bench.queue.body(claim.body_id).await.unwrap().0).unwrap().contains("canary"));
+    assert!(String::from_utf8(bench.queue.bytes(claim.body_id).await).unwrap().contains("canary"));
 }
 
 async fn each_recipients_end_is_recorded_once_and_without_the_hops_words(bench: Bench) {

@@ -15,13 +15,13 @@ use tracing::{Instrument, Span};
 
 use super::ahead::Ahead;
 use super::at_hand::Ready;
-use super::body::{Place, Room};
+use super::body::{Body, Place, Room};
 use super::claim::{Claim, ClaimedRow, RENEWAL};
 use super::report::Reporter;
 use super::settle::{Aftermath, is_simple};
 use super::{Queue, Route, Undeliverable};
 use crate::deliver::{
-    Client, Delivery, Destination, Failure, Hops, Limits, Outcome, Pool, Taken, Timeouts, Transmission, Trust,
+    Client, Content, Delivery, Destination, Failure, Hops, Limits, Outcome, Pool, Taken, Timeouts, Transmission, Trust,
 };
 
 /// Deliveries at a time, on each route: twice as many as there are connections to one host unless the configuration says
@@ -207,10 +207,10 @@ impl<U: Undeliverable> Office<U> {
     pub(super) async fn deliver(&self, claim: Claim, permit: Option<OwnedSemaphorePermit>) {
         let (room, permit) = match self.queue.room_for(claim.body_id).await {
             Ok(Room::NotNeeded) => (None, permit),
-            Ok(Room::Wanted { octets }) => {
+            Ok(Room::Wanted) => {
                 // Whoever waits for room holds up nobody else's transmission.
                 drop(permit);
-                let Some(room) = self.wait_for_room(&claim, octets).await else { return };
+                let Some(room) = self.wait_for_room(&claim).await else { return };
                 (Some(room), None)
             }
             Err(error) => {
@@ -224,8 +224,8 @@ impl<U: Undeliverable> Office<U> {
     }
 
     /// Keeps the lease meanwhile. `None`: the claim was lost, or we stop.
-    async fn wait_for_room(&self, claim: &Claim, octets: u32) -> Option<OwnedSemaphorePermit> {
-        let room = self.queue.large_room().acquire_many_owned(octets);
+    async fn wait_for_room(&self, claim: &Claim) -> Option<OwnedSemaphorePermit> {
+        let room = self.queue.large_room().acquire_owned();
         tokio::pin!(room);
         loop {
             tokio::select! {
@@ -257,7 +257,7 @@ impl<U: Undeliverable> Office<U> {
             tracing::warn!(%error, "a claim at hand was lost, or its lease could not be renewed");
             return;
         }
-        self.deliver_body(claim, Ok((bytes, lies)), Some(permit), ahead).await;
+        self.deliver_body(claim, Ok((Body::Whole(bytes), lies)), Some(permit), ahead).await;
         drop(room);
     }
 
@@ -265,15 +265,15 @@ impl<U: Undeliverable> Office<U> {
     async fn deliver_body(
         &self,
         claim: Claim,
-        mut body: Result<(Vec<u8>, Place), StoreError>,
+        mut body: Result<(Body, Place), StoreError>,
         permit: Option<OwnedSemaphorePermit>,
         mut ahead: Option<Ahead>,
     ) {
         let permit = Arc::new(permit);
         if self.ways(&claim).len() > 1
             && ahead.is_some()
-            && let Ok((bytes, lies)) = &mut body
-            && let Err(error) = self.keep(&claim, bytes, lies, &mut ahead).await
+            && let Ok((body, lies)) = &mut body
+            && let Err(error) = self.keep(&claim, body.whole(), lies, &mut ahead).await
         {
             tracing::warn!(%error, "a claim at hand was lost, or can't be queued");
             return;
@@ -307,13 +307,13 @@ impl<U: Undeliverable> Office<U> {
         &self,
         to: &Destination,
         claim: Claim,
-        body: &Result<(Vec<u8>, Place), StoreError>,
+        body: &Result<(Body, Place), StoreError>,
         permit: Arc<Option<OwnedSemaphorePermit>>,
         mut ahead: Option<Ahead>,
     ) {
         let mut lies = body.as_ref().map_or(Place::Blob, |(_, place)| *place);
         let delivery = match body {
-            Ok((bytes, _)) => self.hand_over(to, &claim, bytes, &mut lies, &mut ahead).await,
+            Ok((body, _)) => self.hand_over(to, &claim, body.content(), &mut lies, &mut ahead).await,
             // The store may be away for a moment: nothing to refuse a mail for.
             Err(error) => {
                 tracing::error!(%error, "the body can't be read");
@@ -331,9 +331,10 @@ impl<U: Undeliverable> Office<U> {
             requests: delivery.requests,
             warn_after: self.warn_after,
             lies,
-            original: body.as_ref().ok().map(|(bytes, _)| bytes.as_slice()),
+            original: body.as_ref().ok().map(|(body, _)| body.content().header()),
         };
-        self.settle(&claim, &delivery.outcomes, &mut aftermath, ahead).await;
+        let whole = body.as_ref().map_or(&[][..], |(body, _)| body.whole());
+        self.settle(&claim, &delivery.outcomes, &mut aftermath, (ahead, whole)).await;
     }
 
     async fn give_back(&self, claim: Claim, ahead: Option<Ahead>) {
@@ -361,17 +362,17 @@ impl<U: Undeliverable> Office<U> {
     }
 
     /// Hands over while the lease is kept. `None`: the claim was lost, or we stop before it ended.
-    async fn hand_over(
+    pub(super) async fn hand_over(
         &self,
         to: &Destination,
         claim: &Claim,
-        bytes: &[u8],
+        content: Content<'_>,
         lies: &mut Place,
         ahead: &mut Option<Ahead>,
     ) -> Option<Delivery> {
         let recipients: Vec<EmailAddress> = claim.rows.iter().map(|row| row.recipient.clone()).collect();
         let requests = claim.requests();
-        let mail = Transmission { reverse_path: &claim.reverse_path, recipients: &recipients, bytes };
+        let mail = Transmission { reverse_path: &claim.reverse_path, recipients: &recipients, content };
         let delivery = self.pool.deliver(to, mail, &requests);
         tokio::pin!(delivery);
         let mut renewal = interval_at(Instant::now() + self.renewal, self.renewal);
@@ -385,7 +386,7 @@ impl<U: Undeliverable> Office<U> {
             tokio::select! {
                 delivery = &mut delivery => return Some(delivery),
                 () = &mut patience_is_over => return None,
-                _ = renewal.tick() => match self.keep(claim, bytes, lies, ahead).await {
+                _ = renewal.tick() => match self.keep(claim, content.whole(), lies, ahead).await {
                     Ok(()) => {}
                     Err(StoreError::RowCount { found, wanted }) => {
                         tracing::warn!(found, wanted, "the claim was lost");
@@ -403,11 +404,11 @@ impl<U: Undeliverable> Office<U> {
         claim: &Claim,
         outcomes: &[Outcome],
         aftermath: &mut Aftermath<'_, U>,
-        mut ahead: Option<Ahead>,
+        (mut ahead, whole): (Option<Ahead>, &[u8]),
     ) {
         let (in_time, unsettled);
         {
-            let first = self.settle_once(claim, outcomes, aftermath, &mut ahead);
+            let first = self.settle_once(claim, outcomes, aftermath, (&mut ahead, whole));
             tokio::pin!(first);
             match tokio::time::timeout(SETTLE_SLOW, &mut first).await {
                 Ok(done) => {
@@ -423,7 +424,7 @@ impl<U: Undeliverable> Office<U> {
         }
         let Err(error) = in_time else { return };
         tracing::error!(%error, "an outcome could not be written down");
-        let settled = self.insist(claim, outcomes, aftermath, &mut ahead).await;
+        let settled = self.insist(claim, outcomes, aftermath, (&mut ahead, whole)).await;
         drop(unsettled);
         if !settled {
             tracing::error!(outcomes = outcomes.len(), "outcomes are lost: these rows are tried again");
@@ -435,14 +436,13 @@ impl<U: Undeliverable> Office<U> {
         claim: &Claim,
         outcomes: &[Outcome],
         aftermath: &mut Aftermath<'_, U>,
-        ahead: &mut Option<Ahead>,
+        (ahead, whole): (&mut Option<Ahead>, &[u8]),
     ) -> Result<(), StoreError> {
         if let Some(unwritten) = ahead {
             let done = if is_simple(claim, outcomes, aftermath.requests) {
                 self.queue.end_ahead(claim, outcomes, unwritten).await.map(|()| true)
             } else {
-                let bytes = aftermath.original.unwrap_or_default();
-                self.keep(claim, bytes, &mut aftermath.lies, ahead).await.map(|()| false)
+                self.keep(claim, whole, &mut aftermath.lies, ahead).await.map(|()| false)
             };
             match done {
                 Ok(false) => {}
@@ -465,7 +465,7 @@ impl<U: Undeliverable> Office<U> {
         claim: &Claim,
         outcomes: &[Outcome],
         aftermath: &mut Aftermath<'_, U>,
-        ahead: &mut Option<Ahead>,
+        (ahead, whole): (&mut Option<Ahead>, &[u8]),
     ) -> bool {
         for _ in 1..SETTLE_TRIES {
             sleep(SETTLE_PAUSE).await;
@@ -474,7 +474,7 @@ impl<U: Undeliverable> Office<U> {
             {
                 tracing::warn!(%error, "the lease could not be renewed");
             }
-            match self.settle_once(claim, outcomes, aftermath, ahead).await {
+            match self.settle_once(claim, outcomes, aftermath, (&mut *ahead, whole)).await {
                 Ok(()) => return true,
                 Err(error) => tracing::error!(%error, "an outcome could not be written down"),
             }

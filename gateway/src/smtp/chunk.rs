@@ -25,7 +25,8 @@ enum State {
 pub(super) struct ChunkReader {
     state: State,
     limit: usize,
-    message: Vec<u8>,
+    /// What of it is in memory.
+    pub(super) message: Vec<u8>,
     length: u64,
     dropped: Option<Rejection>,
 }
@@ -34,11 +35,6 @@ impl ChunkReader {
     /// For a message of at most `limit` octets.
     pub fn new(limit: usize) -> Self {
         Self { state: State::LineStart, limit, message: Vec::new(), length: 0, dropped: None }
-    }
-
-    /// Octets of memory that the message occupies.
-    pub fn held(&self) -> usize {
-        self.message.capacity()
     }
 
     /// Octets that came or are announced.
@@ -174,11 +170,11 @@ mod tests {
     fn what_is_announced_takes_no_memory() {
         let mut reader = ChunkReader::new(1000);
         reader.announce(1000);
-        assert_eq!((reader.held(), reader.dropped()), (0, None));
+        assert_eq!((reader.message.capacity(), reader.dropped()), (0, None));
         reader.announce(u64::MAX);
         reader.announce(u64::MAX);
         assert_eq!(reader.dropped(), Some(Rejection::TOO_LARGE));
         reader.feed(&[b'x'; 2000]).unwrap();
-        assert_eq!(reader.held(), 0);
+        assert_eq!(reader.message.capacity(), 0);
     }
 }

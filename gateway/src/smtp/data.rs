@@ -3,7 +3,7 @@
 //! A CR without LF, an LF without CR and NUL break the message off, wherever they stand: another server might take them
 //! for the end, and what follows for commands. Does no I/O: whoever reads feeds slices of any length.
 //!
-//! Security: holds at most the limit; what exceeds it is counted, scanned and forgotten.
+//! Security: holds at most the limit, and much less where it is relieved ([`super::overflow`]); what exceeds it is counted, scanned and forgotten.
 //!
 //! Standards: RFC 5321 2.3.8, 4.1.1.4, 4.5.2.
 
@@ -14,7 +14,7 @@ use crate::Rejection;
 /// How a message ended.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) enum DataEnd {
-    /// Whole: lines end with CRLF.
+    /// Whole, with what its reader was relieved of: lines end with CRLF.
     Message(Vec<u8>),
     /// Read to its end and forgotten.
     Dropped(Rejection),
@@ -37,21 +37,17 @@ enum State {
 pub(super) struct DataReader {
     state: State,
     limit: usize,
-    message: Vec<u8>,
+    /// What of it is in memory.
+    pub(super) message: Vec<u8>,
     /// Octets of the message so far, kept or not.
     length: usize,
-    dropped: Option<Rejection>,
+    pub(super) dropped: Option<Rejection>,
 }
 
 impl DataReader {
     /// For a message of at most `limit` octets.
     pub fn new(limit: usize) -> Self {
         Self { state: State::LineStart, limit, message: Vec::new(), length: 0, dropped: None }
-    }
-
-    /// Octets of memory that the message occupies.
-    pub fn held(&self) -> usize {
-        self.message.capacity()
     }
 
     /// Forgets the message; the rest is read for its end only, which brings `why`.
@@ -207,7 +203,7 @@ mod tests {
     fn oversize_is_forgotten_at_once_and_still_watched() {
         let mut reader = DataReader::new(10);
         assert_eq!(reader.feed(b"123456789012345\r\n"), (None, &b""[..]));
-        assert_eq!(reader.held(), 0);
+        assert_eq!(reader.message.capacity(), 0);
         assert_eq!(reader.feed(b"\n").0, Some(DataEnd::Broken(Rejection::BARE_LINE_ENDING)));
     }
 

@@ -57,10 +57,36 @@ fn message<'a>(pieces: impl Iterator<Item = &'a [u8]>) -> Option<DataEnd> {
     None
 }
 
+/// The same, relieved of what has gathered after each piece.
+fn relieved_message<'a>(pieces: impl Iterator<Item = &'a [u8]>) -> Option<DataEnd> {
+    let mut reader = DataReader::new(64 * 1024);
+    let mut taken = Vec::new();
+    for piece in pieces {
+        if let (Some(end), _) = reader.feed(piece) {
+            return Some(behind(taken, end));
+        }
+        taken.append(&mut reader.message);
+    }
+    None
+}
+
+fn behind(mut taken: Vec<u8>, end: DataEnd) -> DataEnd {
+    match end {
+        DataEnd::Message(rest) => {
+            taken.extend_from_slice(&rest);
+            DataEnd::Message(taken)
+        }
+        end => end,
+    }
+}
+
 /// A message after DATA: no bare CR or LF and no NUL gets through, however it arrives.
 pub fn data(bytes: &[u8]) {
     let at_once = message(std::iter::once(bytes));
     assert_eq!(at_once, message(bytes.chunks(1)), "a message depends on how it arrives");
+    for size in [1, 5] {
+        assert_eq!(at_once, relieved_message(bytes.chunks(size)), "a message depends on where it lies");
+    }
     if let Some(DataEnd::Message(message)) = at_once {
         let mut before = 0;
         for &byte in &message {
@@ -76,6 +102,7 @@ pub fn data(bytes: &[u8]) {
 pub fn bdat(bytes: &[u8]) {
     let limit = 4096;
     let (mut pieced, mut whole) = (ChunkReader::new(limit), ChunkReader::new(limit));
+    let mut taken = Vec::new();
     let mut broken: Option<Rejection> = None;
     let mut rest = bytes;
     let mut all = Vec::new();
@@ -86,12 +113,13 @@ pub fn bdat(bytes: &[u8]) {
         pieced.announce(u64::from(length));
         whole.announce(u64::from(length));
         broken = broken.or_else(|| pieced.feed(piece).err());
+        taken.append(&mut pieced.message);
     }
     assert_eq!(broken, whole.feed(&all).err(), "pieces depend on how they are cut");
     if broken.is_some() {
         return;
     }
-    let end = pieced.finish();
+    let end = behind(taken, pieced.finish());
     assert_eq!(end, whole.finish());
     if let DataEnd::Message(message) = end {
         let mut before = 0;

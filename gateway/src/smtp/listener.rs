@@ -41,7 +41,8 @@ pub async fn serve<I: Intake>(
 ) {
     let memory = Memory::new(settings.max_memory, settings.max_size, settings.memory_wait);
     let stop_grace = settings.stop_grace;
-    let house = Arc::new(House { door, settings, tls, intake, clock, memory, stop: stop.clone() });
+    let scratch = intake.scratch();
+    let house = Arc::new(House { door, settings, tls, intake, clock, memory, scratch, stop: stop.clone() });
     let admission = Admission::default();
     let mut sessions = JoinSet::new();
     loop {

@@ -1,6 +1,8 @@
 //! Memory for messages on their way in: all sessions of a listener share one budget, and where it is spent they stop
 //! reading until there is some again, instead of ending the process.
 //!
+//! What is large lies on the disk while it comes in, but for what has just come ([`super::overflow`]).
+//!
 //! As much as one message takes is kept back for the first that finds no more: it can always be read to its end and be
 //! done with, so that those who hold a part of the budget never wait for one another. Small messages may use what is kept back too,
 //! so that they don't wait for large ones.
@@ -87,6 +89,23 @@ impl Share {
         timeout(memory.0.wait, there).await.map_err(|_| Spent)
     }
 
+    /// Gives back what is more than `octets`.
+    pub fn shrink(&mut self, octets: usize) {
+        let less = self.octets.saturating_sub(octets);
+        if less == 0 {
+            return;
+        }
+        let mut left = self.memory.left();
+        self.octets -= less;
+        left.octets += less;
+        // Who doesn't need the reserve any more leaves it to the next.
+        if left.octets >= self.memory.0.reserve {
+            left.is_reserved &= !std::mem::take(&mut self.has_reserve);
+        }
+        drop(left);
+        self.memory.0.freed.notify_waiters();
+    }
+
     fn cover_now(&mut self, octets: usize) -> bool {
         let more = octets.saturating_sub(self.octets);
         let mut left = self.memory.left();
@@ -136,6 +155,10 @@ mod tests {
         assert_eq!(third.cover(SMALL).await, Ok(()), "a small one finds what is left");
         drop(other);
         assert_eq!(third.cover(9 * MIB).await, Ok(()));
+        one.shrink(MIB);
+        assert_eq!(memory.left().octets, 100 * MIB - MIB - 9 * MIB);
+        one.shrink(2 * MIB);
+        assert_eq!(one.cover(50 * MIB).await, Ok(()));
         drop((one, third));
         let left = memory.left();
         assert_eq!((left.octets, left.is_reserved), (100 * MIB, false));

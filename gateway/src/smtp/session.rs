@@ -32,13 +32,13 @@ use super::admission::Admitted;
 use super::command::{Command, Fault, ForwardPath, Introduction, Recipient};
 use super::data::DataEnd;
 use super::dialogue::{Candidate, Dialogue};
-use super::header_size;
 use super::line::Line;
 use super::memory::Memory;
+use super::overflow::{Overflow, Scratch};
 use super::patience::{Note, Patience, Verdict};
 use super::reply::{Offers, Reply, Security};
 use super::settings::Settings;
-use super::wire::{Pieces, Wire, WireError};
+use super::wire::{Kept, Pieces, Wire, WireError};
 use super::{Client, Door, Intake, ReceivedMessage};
 use crate::{Envelope, Rejection, ReversePath};
 
@@ -53,6 +53,7 @@ pub(super) struct House<I> {
     pub intake: Arc<I>,
     pub clock: Clock,
     pub memory: Memory,
+    pub scratch: Option<Scratch>,
     pub stop: CancellationToken,
 }
 
@@ -323,12 +324,16 @@ impl<'h, I: Intake> Session<'h, I> {
         };
         wire.say(&Reply::START_DATA);
         let taken = async {
-            let mut share = self.house.memory.share();
-            let end = wire.data(&self.house.settings, &mut share, &self.house.stop).await;
+            let mut kept = self.kept(queue_id);
+            let end = wire.data(&self.house.settings, &mut kept, &self.house.stop).await;
             let end = end.inspect_err(|error| info!(%error, "message broken off"))?;
-            self.finish(wire, queue_id, envelope, end).await
+            self.finish(wire, queue_id, envelope, end, kept).await
         };
         taken.instrument(info_span!("message", %queue_id)).await
+    }
+
+    fn kept(&self, queue_id: QueueId) -> Kept {
+        Kept { share: self.house.memory.share(), overflow: Overflow::new(queue_id, self.house.scratch.clone()) }
     }
 
     /// RFC 2920 3.1: nothing may stand behind DATA before its answer. Where something does, it may be the message, whose lines
@@ -352,9 +357,10 @@ impl<'h, I: Intake> Session<'h, I> {
         queue_id: QueueId,
         envelope: Envelope,
         end: DataEnd,
+        Kept { mut share, overflow }: Kept,
     ) -> Result<Step, WireError> {
-        let bytes = match end {
-            DataEnd::Message(bytes) => bytes,
+        let rest = match end {
+            DataEnd::Message(rest) => rest,
             DataEnd::Dropped(rejection) => {
                 self.note(rejection, Some(&envelope.reverse_path), None);
                 return self.turn_down(wire, rejection).await;
@@ -364,11 +370,20 @@ impl<'h, I: Intake> Session<'h, I> {
                 return Ok(Step::Leave(Farewell::Refused(rejection)));
             }
         };
-        if let Err(rejection) = header_size::check(&bytes, &self.house.settings) {
+        if let Err(rejection) = overflow.check_header(&rest, &self.house.settings) {
             self.note(rejection, Some(&envelope.reverse_path), None);
             return self.turn_down(wire, rejection).await;
         }
-        let (octets, recipients) = (bytes.len(), envelope.recipients.len());
+        let (octets, recipients) = (overflow.octets().saturating_add(rest.len()), envelope.recipients.len());
+        let turn = self.house.intake.turn(octets).await;
+        let counted = if turn.is_none() { Some(&mut share) } else { None };
+        let bytes = match overflow.read_back(rest, counted).await {
+            Ok(bytes) => bytes,
+            Err(rejection) => {
+                self.note(rejection, Some(&envelope.reverse_path), None);
+                return self.turn_down(wire, rejection).await;
+            }
+        };
         let message = ReceivedMessage {
             queue_id,
             envelope,

@@ -16,7 +16,8 @@ use tokio_util::sync::CancellationToken;
 use super::chunk::ChunkReader;
 use super::data::{DataEnd, DataReader};
 use super::line::{Line, LineReader};
-use super::memory::Share;
+use super::memory::{Share, Spent};
+use super::overflow::{Gathers, Overflow};
 use super::reply::Reply;
 use super::settings::Settings;
 use crate::Rejection;
@@ -117,11 +118,11 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Wire<S> {
         }
     }
 
-    /// A message, up to its end; its memory is in `share`.
+    /// A message, up to its end, but for what is in `kept`; its memory is there, too.
     pub async fn data(
         &mut self,
         settings: &Settings,
-        share: &mut Share,
+        kept: &mut Kept,
         stop: &CancellationToken,
     ) -> Result<DataEnd, WireError> {
         self.flush(settings.command_timeout).await?;
@@ -137,15 +138,15 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Wire<S> {
             let (end, rest) = reader.feed(unread);
             pace.received(unread.len());
             self.taken = self.input.len() - rest.len();
-            let held = match &end {
-                Some(DataEnd::Message(message)) => message.capacity(),
-                _ => reader.held(),
+            let last = match &end {
+                Some(DataEnd::Message(message)) => Some(message.capacity()),
+                _ => None,
             };
             // What isn't read meanwhile waits at the client, and doesn't count as slow.
             let waits = Instant::now();
             let covered = tokio::select! {
                 biased;
-                covered = share.cover(held) => covered,
+                covered = kept.make_room(&mut reader, last, settings) => covered,
                 () = &mut stopped => return Err(WireError::Stopped),
             };
             pace.waited(waits.elapsed());
@@ -167,7 +168,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Wire<S> {
         }
     }
 
-    /// `octets` of a message that comes in pieces, into `reader`; its memory is in `share`. Where there is nobody to read, or the
+    /// `octets` of a message that comes in pieces, into `pieces`. Where there is nobody to read, or the
     /// message is lost already, they are read all the same. `Some` is a reason to close.
     pub async fn piece(
         &mut self,
@@ -195,7 +196,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Wire<S> {
             let waits = Instant::now();
             let covered = tokio::select! {
                 biased;
-                covered = pieces.share.cover(pieces.reader.held()) => covered,
+                covered = pieces.kept.make_room(&mut pieces.reader, None, settings) => covered,
                 () = &mut stopped => return Err(WireError::Stopped),
             };
             pieces.pace.waited(waits.elapsed());
@@ -252,22 +253,48 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Wire<S> {
     }
 }
 
+/// What a message takes beside its reader: memory that is counted, and what of it lies elsewhere.
+#[derive(Debug)]
+pub(super) struct Kept {
+    pub share: Share,
+    pub overflow: Overflow,
+}
+
+impl Kept {
+    /// After something was read; `last` is what the end of the message takes, when it is there.
+    async fn make_room(
+        &mut self,
+        reader: &mut impl Gathers,
+        last: Option<usize>,
+        settings: &Settings,
+    ) -> Result<(), Spent> {
+        if last.is_none() {
+            self.overflow.relieve(reader, settings).await;
+        }
+        let held = last.unwrap_or_else(|| reader.gathered().capacity());
+        if self.overflow.octets() > 0 {
+            self.share.shrink(held);
+        }
+        self.share.cover(held).await
+    }
+}
+
 /// A message that comes in pieces.
 #[derive(Debug)]
 pub(super) struct Pieces {
     pub reader: ChunkReader,
-    share: Share,
+    kept: Kept,
     pace: Pace,
 }
 
 impl Pieces {
-    pub fn new(limit: usize, share: Share) -> Self {
-        Self { reader: ChunkReader::new(limit), share, pace: Pace::new() }
+    pub fn new(limit: usize, kept: Kept) -> Self {
+        Self { reader: ChunkReader::new(limit), kept, pace: Pace::new() }
     }
 
-    /// How it ended, and its memory.
-    pub fn finish(self) -> (DataEnd, Share) {
-        (self.reader.finish(), self.share)
+    /// How it ended, and what is beside.
+    pub fn finish(self) -> (DataEnd, Kept) {
+        (self.reader.finish(), self.kept)
     }
 }
 

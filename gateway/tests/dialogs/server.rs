@@ -8,7 +8,9 @@ use argon2::{Algorithm, Argon2, Params, Version};
 use rcgen::{BasicConstraints, CertificateParams, ExtendedKeyUsagePurpose, IsCa, Issuer, KeyPair};
 use rustls::pki_types::{CertificateDer, PrivateKeyDer};
 use rustls::{ClientConfig, RootCertStore, ServerConfig};
-use sealpost_gateway::smtp::{Client, ClientCertificates, Door, Intake, ReceivedMessage, Settings, Users, serve};
+use sealpost_gateway::smtp::{
+    Client, ClientCertificates, Door, Intake, ReceivedMessage, Scratch, Settings, Users, serve,
+};
 use sealpost_gateway::{Rejection, ReversePath};
 use sealpost_vault::{Clock, EmailAddress, Time};
 use tokio::net::TcpListener;
@@ -58,6 +60,7 @@ pub struct Remembering {
     pub gate: Semaphore,
     /// One permit for each message that has come here.
     pub offered: Semaphore,
+    pub scratch: Option<Scratch>,
 }
 
 impl Intake for Remembering {
@@ -75,6 +78,10 @@ impl Intake for Remembering {
             Mood::Trouble => Err(Rejection::TEMPORARY),
             _ => Ok(()),
         }
+    }
+
+    fn scratch(&self) -> Option<Scratch> {
+        self.scratch.clone()
     }
 
     async fn message(&self, message: ReceivedMessage) -> Result<(), Rejection> {
@@ -108,6 +115,18 @@ pub async fn start(
     mood: Mood,
     permits: usize,
 ) -> Server {
+    start_with(settings, door, tls, mood, permits, None).await
+}
+
+/// The same; large messages lie in `scratch` while they come in.
+pub async fn start_with(
+    settings: Settings,
+    door: Door,
+    tls: Option<Arc<ServerConfig>>,
+    mood: Mood,
+    permits: usize,
+    scratch: Option<Scratch>,
+) -> Server {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let address = listener.local_addr().unwrap();
     let intake = Arc::new(Remembering {
@@ -115,6 +134,7 @@ pub async fn start(
         accepted: Mutex::default(),
         gate: Semaphore::new(permits),
         offered: Semaphore::new(0),
+        scratch,
     });
     let stop = CancellationToken::new();
     let clock = Clock::fixed(NOW);

@@ -53,7 +53,7 @@ impl Queued {
                 reverse_path: text("reverse_path"),
                 recipients: vec![text("recipient")],
                 pickup: text("pickup_id").parse().ok(),
-                bytes: road.keyring.spool_open(&id, sealed).unwrap(),
+                bytes: road.keyring.spool_read(&id, &sealed).unwrap(),
             };
             mails.push((body_id, mail));
         }

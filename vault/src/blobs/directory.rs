@@ -45,24 +45,34 @@ impl Directory {
 
     /// Replaces what has this key.
     pub(super) fn write(&self, key: &str, content: &[u8]) -> io::Result<()> {
+        let mut staged = self.stage(key)?;
+        staged.write_all(content)?;
+        staged.commit().map(|_| ())
+    }
+
+    /// Begins to write what will have this key.
+    pub(super) fn stage(&self, key: &str) -> io::Result<Staged> {
         let (folders, name) = steps(key)?;
         let parent = self.walk(&folders, Missing::Make)?;
         let staged = format!("{STAGED}{}", HEXLOWER.encode(&random::<16>().map_err(io::Error::other)?));
         let flags = OFlags::WRONLY | OFlags::CREATE | OFlags::EXCL | OFlags::NOFOLLOW | OFlags::CLOEXEC;
-        let mut file = File::from(openat(&parent, staged.as_str(), flags, Mode::RUSR | Mode::WUSR)?);
-        let written = file
-            .write_all(content)
-            .and_then(|()| file.sync_all())
-            .and_then(|()| Ok(renameat(&parent, staged.as_str(), &parent, name)?));
-        if let Err(error) = written {
-            let _ = unlinkat(&parent, staged.as_str(), AtFlags::empty());
-            return Err(error);
-        }
-        Ok(rustix::fs::fsync(&parent)?)
+        let file = File::from(openat(&parent, staged.as_str(), flags, Mode::RUSR | Mode::WUSR)?);
+        Ok(Staged { parent, file, staged, name: name.to_owned(), size: 0, stays: false })
     }
 
-    /// `None` where there is no plain file of at most `most` bytes.
-    pub(super) fn read(&self, key: &str, most: usize) -> io::Result<Option<Vec<u8>>> {
+    /// A file without a name, to be written and read: it is gone when it is closed.
+    pub(super) fn scratch(&self, folder: &str) -> io::Result<File> {
+        let parent = self.walk(&[folder], Missing::Make)?;
+        // Where it can't be taken out again, or the process ends just now, it is an unfinished blob as others.
+        let staged = format!("{STAGED}{}", HEXLOWER.encode(&random::<16>().map_err(io::Error::other)?));
+        let flags = OFlags::RDWR | OFlags::CREATE | OFlags::EXCL | OFlags::NOFOLLOW | OFlags::CLOEXEC;
+        let file = File::from(openat(&parent, staged.as_str(), flags, Mode::RUSR | Mode::WUSR)?);
+        unlinkat(&parent, staged.as_str(), AtFlags::empty())?;
+        Ok(file)
+    }
+
+    /// A plain file, and its size in bytes; `None` where there is none.
+    pub(super) fn open_file(&self, key: &str) -> io::Result<Option<(File, u64)>> {
         let (folders, name) = steps(key)?;
         // Not blocking: opening a pipe would wait for somebody to write.
         let flags = OFlags::RDONLY | OFlags::NOFOLLOW | OFlags::NONBLOCK | OFlags::NOCTTY | OFlags::CLOEXEC;
@@ -73,8 +83,14 @@ impl Directory {
             Err(error) => return Err(error.into()),
         };
         let metadata = file.metadata()?;
-        let size = usize::try_from(metadata.len()).unwrap_or(usize::MAX);
-        if !metadata.is_file() || size > most {
+        Ok(metadata.is_file().then_some((file, metadata.len())))
+    }
+
+    /// `None` where there is no plain file of at most `most` bytes.
+    pub(super) fn read(&self, key: &str, most: usize) -> io::Result<Option<Vec<u8>>> {
+        let Some((file, size)) = self.open_file(key)? else { return Ok(None) };
+        let size = usize::try_from(size).unwrap_or(usize::MAX);
+        if size > most {
             return Ok(None);
         }
         let mut content = Vec::with_capacity(size);
@@ -179,6 +195,48 @@ impl Directory {
     }
 }
 
+/// A blob that is being written. It has its key when it is committed; what is dropped before is gone.
+#[derive(Debug)]
+pub struct Staged {
+    parent: OwnedFd,
+    file: File,
+    staged: String,
+    name: String,
+    size: u64,
+    stays: bool,
+}
+
+impl Staged {
+    /// Replaces what has this key; durable when this returns. The size in bytes. Blocks.
+    pub fn commit(mut self) -> io::Result<u64> {
+        self.file.sync_all()?;
+        renameat(&self.parent, self.staged.as_str(), &self.parent, self.name.as_str())?;
+        self.stays = true;
+        rustix::fs::fsync(&self.parent)?;
+        Ok(self.size)
+    }
+}
+
+impl Write for Staged {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        let written = self.file.write(bytes)?;
+        self.size = self.size.saturating_add(u64::try_from(written).unwrap_or(u64::MAX));
+        Ok(written)
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}
+
+impl Drop for Staged {
+    fn drop(&mut self) {
+        if !self.stays {
+            let _ = unlinkat(&self.parent, self.staged.as_str(), AtFlags::empty());
+        }
+    }
+}
+
 /// What to do about folders that aren't there.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Missing {
@@ -247,6 +305,35 @@ mod tests {
         directory.delete("content/1/0").unwrap();
         directory.delete("content/1/0").unwrap();
         assert!(!outside.path().join("a/blobs/content/1").exists());
+    }
+
+    #[test]
+    fn what_is_written_piece_by_piece_has_its_key_at_the_end_or_is_gone() {
+        let outside = tempfile::tempdir().unwrap();
+        let directory = Directory::open(outside.path()).unwrap();
+        let names = || -> Vec<String> {
+            let entries = std::fs::read_dir(outside.path().join("spool")).unwrap();
+            entries.map(|entry| entry.unwrap().file_name().into_string().unwrap()).collect()
+        };
+        let mut staged = directory.stage("spool/1").unwrap();
+        staged.write_all(b"one ").unwrap();
+        staged.write_all(b"two").unwrap();
+        assert!(names().iter().all(|name| name.starts_with(STAGED)) && names().len() == 1, "{:?}", names());
+        assert!(directory.open_file("spool/1").unwrap().is_none());
+        assert_eq!(staged.commit().unwrap(), 7);
+        assert_eq!(names(), ["1"]);
+        assert_eq!(directory.open_file("spool/1").unwrap().unwrap().1, 7);
+        assert_eq!(directory.read("spool/1", 7).unwrap().as_deref(), Some(&b"one two"[..]));
+        let mut given_up = directory.stage("spool/1").unwrap();
+        given_up.write_all(b"three").unwrap();
+        drop(given_up);
+        assert_eq!(names(), ["1"]);
+        assert_eq!(directory.read("spool/1", 7).unwrap().as_deref(), Some(&b"one two"[..]), "what was there stays");
+        let mut scratch = directory.scratch("spool").unwrap();
+        scratch.write_all(b"four").unwrap();
+        assert_eq!(names(), ["1"], "has no name");
+        assert!(directory.stage("../1").is_err() && directory.open_file("../1").is_err());
+        assert!(directory.open_file("spool").unwrap().is_none(), "a folder");
     }
 
     #[test]

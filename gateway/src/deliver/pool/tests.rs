@@ -5,7 +5,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use tokio::net::TcpListener;
 
 use super::super::fake::{Behaving, Scripted, authority, nobody};
-use super::super::{Choice, Timeouts, TlsMode, Trust};
+use super::super::{Choice, Content, Timeouts, TlsMode, Trust};
 use super::*;
 use crate::envelope::{Charset, ReversePath};
 
@@ -33,7 +33,8 @@ fn pool(limits: Limits) -> Pool {
 /// Outcomes as `delivered` or the status.
 async fn send(pool: &Pool, to: &Destination, recipients: &[&str]) -> Vec<String> {
     let recipients: Vec<EmailAddress> = recipients.iter().map(|to| to.parse().unwrap()).collect();
-    let mail = Transmission { reverse_path: &ReversePath::Null, recipients: &recipients, bytes: MAIL };
+    let mail =
+        Transmission { reverse_path: &ReversePath::Null, recipients: &recipients, content: Content::Whole(MAIL) };
     let delivery = pool.deliver(to, mail, &Requests::default()).await;
     delivery
         .outcomes
@@ -258,7 +259,8 @@ async fn internationalized_mail_goes_to_those_who_know_it() {
             Scripted::new(&[&format!("< 220 hop\n> EHLO\n< 250-hop\n{offers}\n{rest}> QUIT\n< 221 bye\nend")]).await;
         let pool = pool(Limits::default());
         let recipients = ["a@x.example".parse().unwrap()];
-        let mail = Transmission { reverse_path: &ReversePath::Null, recipients: &recipients, bytes: HEADER };
+        let mail =
+            Transmission { reverse_path: &ReversePath::Null, recipients: &recipients, content: Content::Whole(HEADER) };
         let requests = Requests { charset, ..Requests::default() };
         let delivery = pool.deliver(&hop.hop.clone().into(), mail, &requests).await;
         match delivery.outcomes.as_slice() {

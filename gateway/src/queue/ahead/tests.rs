@@ -147,7 +147,7 @@ async fn what_waits_or_fails_is_queued_as_any_other() {
             road.bench.clock.set(later.next_at + 1);
             road.bench.claim(Route::Outside).await.unwrap()
         };
-        assert_eq!(road.bench.queue.body(claim.body_id).await.unwrap().0, encrypted(&[]).bytes);
+        assert_eq!(road.bench.queue.body(claim.body_id).await.unwrap().0.whole(), encrypted(&[]).bytes);
     }
 }
 

@@ -82,7 +82,7 @@ async fn who_let_a_lease_end_does_not_get_back_what_is_held() {
 async fn a_large_body_waits_for_room_and_holds_up_no_small_one() {
     for bench in both("large").await {
         let (hop, stop) = (Behaving::accepting().await, CancellationToken::new());
-        let all = bench.queue.large_room().acquire_many_owned(LARGE_ROOM).await.unwrap();
+        let all = bench.queue.large_room().acquire_many_owned(u32::try_from(LARGE_ROOM).unwrap()).await.unwrap();
         let large = Mail { bytes: b"line\r\n".repeat(1024 * 1024), ..mail(Kind::Relayed, &["large@x.example"]) };
         bench.insert(large).await;
         bench.insert(mail(Kind::Relayed, &["small@x.example"])).await;
@@ -94,7 +94,7 @@ async fn a_large_body_waits_for_room_and_holds_up_no_small_one() {
         drop(all);
         assert_eq!(hop.wait_for(2).await[1].to, ["large@x.example"]);
         // Stopped while one waits: it is as due as before.
-        let all = bench.queue.large_room().acquire_many_owned(LARGE_ROOM).await.unwrap();
+        let all = bench.queue.large_room().acquire_many_owned(u32::try_from(LARGE_ROOM).unwrap()).await.unwrap();
         let large = Mail { bytes: b"line\r\n".repeat(1024 * 1024), ..mail(Kind::Relayed, &["late@x.example"]) };
         bench.insert(large).await;
         while bench.queue.list().await.unwrap().iter().all(|row| row.claimed_until == 0) {

@@ -135,7 +135,7 @@ pub(super) async fn bodies_without_rows_are_swept_when_they_are_old(bench: Bench
     bench.queue.sweep().await.unwrap();
     assert!(young.iter().all(|file| !file.exists()) && named.exists());
     let claim = bench.claim(Route::Outside).await.unwrap();
-    assert_eq!(bench.queue.body(claim.body_id).await.unwrap().0.len(), 200_000);
+    assert_eq!(bench.queue.bytes(claim.body_id).await.len(), 200_000);
 }
 
 pub(super) async fn at_the_start_of_the_only_gateway_every_body_without_rows_is_swept(bench: Bench) {

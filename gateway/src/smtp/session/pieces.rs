@@ -8,8 +8,9 @@ use tracing::{Instrument, info, info_span};
 
 use super::super::Intake;
 use super::super::command::{Chunk, Place};
+use super::super::overflow::Overflow;
 use super::super::reply::Reply;
-use super::super::wire::{Pieces, Wire, WireError};
+use super::super::wire::{Kept, Pieces, Wire, WireError};
 use super::{Farewell, Incoming, Session, Step};
 use crate::{Envelope, Rejection};
 
@@ -24,7 +25,7 @@ impl<I: Intake> Session<'_, I> {
         let begun = match self.incoming.take() {
             Some(incoming) => Ok(incoming),
             None => self.begin().await.map(|(queue_id, envelope)| {
-                let pieces = Pieces::new(limit, self.house.memory.share());
+                let pieces = Pieces::new(limit, self.kept(queue_id));
                 Incoming { queue_id, envelope, pieces }
             }),
         };
@@ -34,7 +35,8 @@ impl<I: Intake> Session<'_, I> {
                 self.piece_of(incoming, wire, octets, place).instrument(span).await
             }
             Err(rejection) => {
-                let mut pieces = Pieces::new(limit, self.house.memory.share());
+                let nothing = Kept { share: self.house.memory.share(), overflow: Overflow::none() };
+                let mut pieces = Pieces::new(limit, nothing);
                 pieces.reader.drop_for(rejection);
                 match self.read(wire, octets, &mut pieces).await? {
                     Some(rejection) => Ok(Step::Leave(Farewell::Refused(rejection))),
@@ -59,8 +61,8 @@ impl<I: Intake> Session<'_, I> {
         }
         if place == Place::Last {
             self.dialogue.reset();
-            let (end, _share) = incoming.pieces.finish();
-            return self.finish(wire, incoming.queue_id, incoming.envelope, end).await;
+            let (end, kept) = incoming.pieces.finish();
+            return self.finish(wire, incoming.queue_id, incoming.envelope, end, kept).await;
         }
         let dropped = incoming.pieces.reader.dropped();
         if let Some(rejection) = dropped {

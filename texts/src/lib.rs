@@ -9,6 +9,7 @@
 use std::borrow::Cow;
 use std::collections::BTreeMap;
 use std::collections::HashMap;
+use std::sync::LazyLock;
 
 use fluent_templates::{LanguageIdentifier, Loader, fluent_bundle::FluentValue};
 use serde::{Deserialize, Serialize};
@@ -66,6 +67,9 @@ impl Language {
     }
 }
 
+/// What each text names; the same in all languages.
+static VARIABLES: LazyLock<HashMap<&str, Vec<&str>>> = LazyLock::new(|| keys(Language::En.source()).collect());
+
 /// The texts of one language, as templates take them.
 #[derive(Clone, Debug, Default)]
 pub struct Texts {
@@ -92,10 +96,14 @@ impl Texts {
         loader::LOCALES.try_lookup(&self.identifier, key).unwrap_or_else(|| format!("[{key}]"))
     }
 
-    /// A text with variables: name and value in turn.
+    /// A text with variables: name and value in turn. There may be more than it names.
     pub fn with(&self, key: &str, variables: &[(&'static str, &str)]) -> String {
-        let arguments: HashMap<Cow<'static, str>, FluentValue<'_>> =
-            variables.iter().map(|(name, value)| (Cow::Borrowed(*name), FluentValue::from(*value))).collect();
+        let Some(named) = VARIABLES.get(key).filter(|named| !named.is_empty()) else { return self.get(key) };
+        let arguments: HashMap<Cow<'static, str>, FluentValue<'_>> = variables
+            .iter()
+            .filter(|(name, _)| named.contains(name))
+            .map(|(name, value)| (Cow::Borrowed(*name), FluentValue::from(*value)))
+            .collect();
         loader::LOCALES.try_lookup_with_args(&self.identifier, key, &arguments).unwrap_or_else(|| format!("[{key}]"))
     }
 
@@ -167,6 +175,19 @@ mod tests {
         assert!(!english.is_empty());
         for language in Language::ALL {
             assert_eq!(of(language), english, "{language:?}");
+        }
+    }
+
+    #[test]
+    fn variables_are_named_in_one_way_and_by_the_text_itself() {
+        for language in Language::ALL {
+            let source = language.source();
+            assert_eq!(source.matches('$').count(), source.matches("{ $").count(), "{language:?}");
+            let refers = |piece: &str| piece.trim_start().starts_with(|c: char| c == '-' || c.is_ascii_alphabetic());
+            let lines = source.lines().filter(|line| !line.starts_with('#'));
+            for line in lines {
+                assert!(!line.split('{').skip(1).any(refers), "{line}");
+            }
         }
     }
 

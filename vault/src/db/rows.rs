@@ -19,7 +19,8 @@ use super::{Db, StoreError, within_reason};
 /// Writers in one transaction at most: the first of them waits for all.
 const MOST: usize = 256;
 /// Rows in one statement. Few sizes, so that each statement is prepared once.
-const SIZES: [usize; 4] = [64, 16, 4, 1];
+const SIZES: [usize; 7] = [MOST_IN_ONE, 32, 16, 8, 4, 2, 1];
+const MOST_IN_ONE: usize = 64;
 
 /// What is done with rows of one kind.
 #[derive(Debug)]
@@ -108,6 +109,18 @@ impl Statement {
             Kind::WhereAny { one, .. } => one.matches('?').count(),
             Kind::Delete { .. } => 2,
             Kind::DeleteKeys { .. } | Kind::DeleteIf { .. } | Kind::UpdateIf { .. } => 1,
+        }
+    }
+
+    /// Whether a row that stands in it twice is as good as once.
+    fn may_repeat(&self) -> bool {
+        match self.kind {
+            Kind::Insert { .. } | Kind::Append { .. } | Kind::InsertNew { .. } => false,
+            Kind::UpdateIf { .. }
+            | Kind::Delete { .. }
+            | Kind::DeleteKeys { .. }
+            | Kind::DeleteIf { .. }
+            | Kind::WhereAny { .. } => true,
         }
     }
 
@@ -207,15 +220,27 @@ async fn write(all: &[&Rows], transaction: &mut Transaction<'static, Any>) -> Re
         let rounds = if matches!(statement.kind, Kind::Append { .. }) { rounds(rows) } else { vec![rows] };
         for rows in rounds {
             let mut rows = rows.as_slice();
-            for size in SIZES {
-                while let Some((now, later)) = rows.split_at_checked(size) {
-                    execute(statement, now, transaction).await?;
-                    rows = later;
-                }
+            while !rows.is_empty() {
+                let size = size(statement, rows.len());
+                let (now, later) = rows.split_at(size.min(rows.len()));
+                execute(statement, now, size, transaction).await?;
+                rows = later;
             }
         }
     }
     Ok(())
+}
+
+/// Of the next statement for so many rows that are left. What only names rows may name one of them again, so that one
+/// statement is enough.
+fn size(statement: &Statement, left: usize) -> usize {
+    let mut sizes = SIZES.into_iter();
+    let size = if statement.may_repeat() {
+        sizes.rev().find(|size| *size >= left).unwrap_or(MOST_IN_ONE)
+    } else {
+        sizes.find(|size| *size <= left).unwrap_or(1)
+    };
+    size.max(1)
 }
 
 /// In each round one row at most with the same first value; the order among those stays.
@@ -236,11 +261,14 @@ fn rounds<'r>(rows: Vec<&'r [Value]>) -> Vec<Vec<&'r [Value]>> {
 async fn execute(
     statement: &'static Statement,
     rows: &[&[Value]],
+    size: usize,
     transaction: &mut Transaction<'static, Any>,
 ) -> Result<(), StoreError> {
-    let mut query = sqlx::query(AssertSqlSafe(statement.prepared(rows.len())));
+    let mut query = sqlx::query(AssertSqlSafe(statement.prepared(size)));
     let is_guarded = matches!(statement.kind, Kind::Delete { .. });
-    for value in rows.iter().flat_map(|row| row.get(..if is_guarded { 1 } else { row.len() }).unwrap_or_default()) {
+    let last = rows.last().into_iter().cycle().take(size.saturating_sub(rows.len()));
+    let filled = rows.iter().chain(last);
+    for value in filled.clone().flat_map(|row| row.get(..if is_guarded { 1 } else { row.len() }).unwrap_or_default()) {
         query = match value {
             Value::Text(text) => query.bind(text.as_str()),
             Value::Integer(number) => query.bind(*number),
@@ -249,7 +277,7 @@ async fn execute(
     }
     if is_guarded {
         // Behind all keys: each with its guard.
-        for row in rows {
+        for row in filled {
             query = query.bind(row.iter().map(Value::written).collect::<Vec<_>>().join(" "));
         }
     }

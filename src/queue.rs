@@ -93,8 +93,8 @@ impl QueueCommand {
                 say(&changed, "released", which.all)
             }
             Action::Delete { id } => {
-                let mut changed = queue.delete(Selection::Id(*id)).await?;
-                changed.changed += u64::from(gateway.spool().delete(*id).await?);
+                // As above.
+                let changed = both(gateway.spool().delete(*id).await?, queue.delete(Selection::Id(*id)).await?);
                 say(&changed, "deleted", false)
             }
         }

@@ -5,6 +5,8 @@
 //! beginning: mail that waits or fails, that is still on its way when a lease would be renewed, or that has several next
 //! hops. Where the process dies before either, the message is in the spool, and comes again when its claim ends.
 
+use std::sync::atomic::{AtomicBool, Ordering};
+
 use sealpost_vault::StoreError;
 use sealpost_vault::id::QueueId;
 
@@ -19,7 +21,11 @@ use crate::spool::Ending;
 
 /// What is still to be written: the end of the message in the spool.
 #[derive(Debug)]
-pub(crate) struct Ahead(Ending);
+pub(crate) struct Ahead {
+    ending: Ending,
+    /// A commit that queues it may have been done.
+    in_doubt: AtomicBool,
+}
 
 /// A mail that can go ahead.
 pub(crate) struct Unqueued {
@@ -45,12 +51,16 @@ impl Queue {
         let hand = hand.holding(std::mem::take(&mut mail.bytes));
         let ready = hand.claiming(QueueId::random()?, mail, requests, Place::Row);
         // Without a receiver nobody works: what is dropped with it gives the message back.
-        drop(lane.into.send(Ready { ahead: Some(Ahead(ending)), ..ready }));
+        drop(lane.into.send(Ready { ahead: Some(Ahead { ending, in_doubt: AtomicBool::new(false) }), ..ready }));
         Ok(())
     }
 
     /// Queues what went ahead, under the claim that it has already. An error of the count: somebody else has the message.
+    /// Can be repeated, also where nobody could tell whether it was done.
     pub(super) async fn write_down(&self, claim: &Claim, bytes: &[u8], ahead: &Ahead) -> Result<Place, StoreError> {
+        if self.is_queued(claim, ahead).await? {
+            return Ok(Place::Blob);
+        }
         let placed = self.seal(claim.body_id, bytes.to_vec()).await?;
         let mail = Written {
             body_id: claim.body_id,
@@ -65,36 +75,66 @@ impl Queue {
             claimed_until: later(self.clock.now(), claim::LEASE),
             token: &claim.token,
         };
-        let mut rows = ahead.0.rows().clone();
+        let mut rows = ahead.ending.rows().clone();
         mail.body(&mut rows, &placed);
         for row in &claim.rows {
             mail.recipient(&mut rows, row.queue_id, &row.recipient, &row.request);
         }
-        if let Err(error) = self.store.write_rows(rows).await {
-            if !matches!(error, StoreError::Uncertain) {
-                self.forget_unqueued(std::slice::from_ref(&placed.blob_key)).await;
+        match self.store.write_rows(rows).await {
+            Ok(()) => {}
+            Err(StoreError::Uncertain) => {
+                ahead.in_doubt.store(true, Ordering::SeqCst);
+                return Err(StoreError::Uncertain);
             }
-            return Err(error);
+            // The message has left the spool by the commit that was in doubt.
+            Err(StoreError::RowCount { .. }) if self.is_queued(claim, ahead).await? => return Ok(Place::Blob),
+            Err(error) => {
+                // What was in doubt once may be there yet, and names this blob: if nothing does, it is swept.
+                if !ahead.in_doubt.load(Ordering::SeqCst) {
+                    self.forget_unqueued(std::slice::from_ref(&placed.blob_key)).await;
+                }
+                return Err(error);
+            }
         }
-        ahead.0.done().await;
+        ahead.ending.done().await;
         Ok(Place::of(&placed.blob_key))
+    }
+
+    /// Whether it was queued by a commit of which nobody could tell. Then the claim's lease begins anew.
+    pub(super) async fn is_queued(&self, claim: &Claim, ahead: &Ahead) -> Result<bool, StoreError> {
+        if !ahead.in_doubt.load(Ordering::SeqCst) {
+            return Ok(false);
+        }
+        match self.renew(claim).await {
+            Ok(()) => {
+                ahead.ending.done().await;
+                Ok(true)
+            }
+            Err(StoreError::RowCount { .. }) => Ok(false),
+            Err(error) => Err(error),
+        }
     }
 
     /// The end of what was delivered before it was queued. An error of the count: as above.
     pub(super) async fn end_ahead(&self, claim: &Claim, outcomes: &[Outcome], ahead: &Ahead) -> Result<(), StoreError> {
-        let mut rows = ahead.0.rows().clone();
+        let mut rows = ahead.ending.rows().clone();
         record_delivered(&mut rows, claim, outcomes, self.clock.now())?;
         self.store.write_rows(rows).await?;
         say_delivered(claim, outcomes);
-        ahead.0.done().await;
+        ahead.ending.done().await;
         Ok(())
     }
 }
 
 impl Ahead {
+    /// Its delivery begins.
+    pub(super) fn begin(&self) {
+        self.ending.begin();
+    }
+
     /// Before a stop: the message is as due as before.
     pub(super) async fn give_back(self) -> Result<(), StoreError> {
-        self.0.give_back().await
+        self.ending.give_back().await
     }
 }
 

@@ -251,6 +251,9 @@ impl<U: Undeliverable> Office<U> {
         Ready { claim, bytes, mut lies, claimed_at, room, mut ahead }: Ready,
         permit: OwnedSemaphorePermit,
     ) {
+        if let Some(ahead) = &ahead {
+            ahead.begin();
+        }
         if claimed_at.elapsed() > self.renewal
             && let Err(error) = self.keep(&claim, &bytes, &mut lies, &mut ahead).await
         {
@@ -439,22 +442,32 @@ impl<U: Undeliverable> Office<U> {
         (ahead, whole): (&mut Option<Ahead>, &[u8]),
     ) -> Result<(), StoreError> {
         if let Some(unwritten) = ahead {
-            let done = if is_simple(claim, outcomes, aftermath.requests) {
-                self.queue.end_ahead(claim, outcomes, unwritten).await.map(|()| true)
+            let done = if self.queue.is_queued(claim, unwritten).await? {
+                aftermath.lies = Place::Blob;
+                Ok(End::Queued)
+            } else if is_simple(claim, outcomes, aftermath.requests) {
+                self.queue.end_ahead(claim, outcomes, unwritten).await.map(|()| End::Over)
             } else {
-                self.keep(claim, whole, &mut aftermath.lies, ahead).await.map(|()| false)
+                self.queue.write_down(claim, whole, unwritten).await.map(|lies| {
+                    aftermath.lies = lies;
+                    End::Queued
+                })
             };
-            match done {
-                Ok(false) => {}
-                Ok(true) => {
-                    *ahead = None;
-                    return Ok(());
-                }
-                Err(StoreError::RowCount { .. }) => {
+            let end = match done {
+                // Not by the commit that was in doubt, which may have been done only now.
+                Err(StoreError::RowCount { .. }) if !self.queue.is_queued(claim, unwritten).await? => {
                     tracing::warn!(origin = %claim.origin, "the message was taken by somebody else meanwhile");
                     return Ok(());
                 }
-                Err(error) => return Err(error),
+                Err(StoreError::RowCount { .. }) => {
+                    aftermath.lies = Place::Blob;
+                    End::Queued
+                }
+                done => done?,
+            };
+            *ahead = None;
+            if end == End::Over {
+                return Ok(());
             }
         }
         self.queue.settle(claim, outcomes, aftermath).await
@@ -493,6 +506,15 @@ impl<U: Undeliverable> Office<U> {
         }
         ways
     }
+}
+
+/// What became of a mail that went ahead.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum End {
+    /// Delivered, and written down.
+    Over,
+    /// Its outcome is settled as any other's.
+    Queued,
 }
 
 /// An outcome that isn't written down yet.

@@ -26,7 +26,7 @@ pub struct Ending {
     _room: Option<OwnedSemaphorePermit>,
 }
 
-/// Those of this process that aren't over.
+/// Those of this process that have begun and aren't over.
 #[derive(Default)]
 pub(super) struct Endings(Mutex<BTreeSet<(Time, QueueId)>>);
 
@@ -51,7 +51,6 @@ impl Spool {
     pub fn finish_later(&self, mut rows: Rows, claimed: &mut Claimed) -> Result<Ending, StoreError> {
         self.finish(&mut rows, claimed)?;
         let (queue_id, claimed_until) = (claimed.judged.received.queue_id, claimed.claimed_until);
-        self.endings.lock().insert((claimed_until, queue_id));
         Ok(Ending {
             spool: self.clone(),
             queue_id,
@@ -66,6 +65,11 @@ impl Spool {
 }
 
 impl Ending {
+    /// From now on it may be delivered: nobody of this process takes the message again before its outcome is written.
+    pub fn begin(&self) {
+        self.spool.endings.lock().insert((self.claimed_until, self.queue_id));
+    }
+
     /// To be written in the transaction that makes the outcome true. An error of the count: somebody else has the message.
     pub fn rows(&self) -> &Rows {
         &self.rows

@@ -86,18 +86,26 @@ impl Spool {
         self.ordered(transaction, Order::Release, selection, done.rows_affected()).await
     }
 
-    /// Deletes a waiting message for good. False where there is none.
-    pub async fn delete(&self, queue_id: QueueId) -> Result<bool, StoreError> {
+    /// Deletes a waiting message for good. What is being worked on may have reached its next hop by now, and is left.
+    pub async fn delete(&self, queue_id: QueueId) -> Result<Changed, StoreError> {
         let mut transaction = self.store.begin().await?;
-        let row: Option<(String,)> = sqlx::query_as("delete from spool where queue_id = $1 returning blob_key")
-            .bind(queue_id.to_string())
-            .fetch_optional(&mut *transaction)
-            .await?;
-        let Some((blob_key,)) = row else { return Ok(false) };
+        let row: Option<(String,)> =
+            sqlx::query_as("delete from spool where queue_id = $1 and claimed_until < $2 returning blob_key")
+                .bind(queue_id.to_string())
+                .bind(self.clock.now())
+                .fetch_optional(&mut *transaction)
+                .await?;
+        let Some((blob_key,)) = row else {
+            let busy: Option<(i64,)> = sqlx::query_as("select size from spool where queue_id = $1")
+                .bind(queue_id.to_string())
+                .fetch_optional(&mut *transaction)
+                .await?;
+            return Ok(Changed { changed: 0, busy: u64::from(busy.is_some()) });
+        };
         audit::record(&mut transaction, Event::SpoolDeleted { message: queue_id }, self.clock.now()).await?;
         transaction.commit().await?;
         self.blobs.delete(&blob_key).await?;
-        Ok(true)
+        Ok(Changed { changed: 1, busy: 0 })
     }
 
     /// Commits an order with its record; one that changed nothing leaves none.

@@ -208,8 +208,8 @@ pub async fn an_administrators_orders_are_recorded(road: Road) {
     }
     spool.release(Selection::All).await.unwrap();
     assert_eq!(spool.retry(Selection::Id(waiting)).await.unwrap().changed, 1);
-    assert!(spool.delete(waiting).await.unwrap());
-    assert!(!spool.delete(waiting).await.unwrap());
+    assert_eq!(spool.delete(waiting).await.unwrap().changed, 1);
+    assert_eq!(spool.delete(waiting).await.unwrap().changed, 0);
     assert_eq!(spool.retry(Selection::Id(waiting)).await.unwrap().changed, 0);
     let records = records(&road).await;
     let shown: Vec<(&str, &Value, &Value)> =

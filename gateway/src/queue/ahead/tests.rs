@@ -269,6 +269,9 @@ async fn whose_message_is_somebody_elses_writes_and_sends_nothing_more() {
         let mut ready = out.recv().await.unwrap();
         // It lay there while the next hop was slow; the lease ended, and another process took the message.
         ready.claimed_at = Instant::now().checked_sub(RENEWAL + Duration::from_secs(1)).unwrap();
+        ready.ahead.as_ref().unwrap().begin();
+        let busy = road.spool.delete(ready.claim.origin).await.unwrap();
+        assert_eq!((busy.changed, busy.busy), (0, 1), "it may be with the next hop by now");
         road.bench.clock.set(START + 601);
         let another = Spool::new(
             road.bench.another_process().await.store,
@@ -285,6 +288,67 @@ async fn whose_message_is_somebody_elses_writes_and_sends_nothing_more() {
         another.finish(&mut rows, &theirs).unwrap();
         road.bench.queue.store.write_rows(rows).await.unwrap();
         assert_eq!(road.spooled().await, 0);
+    }
+}
+
+/// What nobody could tell of a commit that queued it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Doubt {
+    Done,
+    NotDone,
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_commit_in_doubt_loses_nothing_and_sends_nothing_twice() {
+    for road in Road::both("ahead_doubt").await {
+        let hop = Behaving::new(|to| if to.starts_with("later") { "451 4.2.1 not now" } else { "250 2.1.5 ok" }).await;
+        let stop = CancellationToken::new();
+        let office = road.bench.office(road.bench.queue.clone(), &hop.hop, &stop);
+        let mut out = road.bench.queue.lane(Route::Outside).open().unwrap();
+        let mut sent = 0;
+        for (doubt, large, old, to) in [
+            (Doubt::Done, false, false, "a@x.example"),
+            (Doubt::Done, true, false, "b@x.example"),
+            (Doubt::Done, true, true, "c@x.example"),
+            (Doubt::Done, true, false, "later1@x.example"),
+            (Doubt::NotDone, true, false, "d@x.example"),
+            (Doubt::NotDone, true, true, "e@x.example"),
+            (Doubt::NotDone, false, false, "later2@x.example"),
+        ] {
+            road.opened().await;
+            let mut mail = encrypted(&[to]);
+            if large {
+                mail.bytes.extend(b"line\r\n".repeat(30_000));
+            }
+            let bytes = mail.bytes.clone();
+            road.send(mail, Dsn::default(), 10).await;
+            let mut ready = out.recv().await.unwrap();
+            let ahead = ready.ahead.as_ref().unwrap();
+            if doubt == Doubt::Done {
+                road.bench.queue.write_down(&ready.claim, &ready.bytes, ahead).await.unwrap();
+            }
+            ahead.in_doubt.store(true, Ordering::SeqCst);
+            if old {
+                ready.claimed_at = Instant::now().checked_sub(RENEWAL + Duration::from_secs(1)).unwrap();
+            }
+            let permit = std::sync::Arc::new(tokio::sync::Semaphore::new(1)).try_acquire_owned().unwrap();
+            office.deliver_ready(ready, permit).await;
+            assert_eq!(road.spooled().await, 0, "{to}");
+            if to.starts_with("later") {
+                let [row] = road.bench.queue.list().await.unwrap().try_into().unwrap();
+                assert_eq!((row.attempts, row.claimed_until), (1, 0), "{to}");
+                road.bench.clock.set(row.next_at + 1);
+                let claim = road.bench.claim(Route::Outside).await.unwrap();
+                assert_eq!(road.bench.queue.body(claim.body_id).await.unwrap().0.whole(), bytes, "{to}");
+                office.queue.release_claim(&claim).await.unwrap();
+                sqlx::query("delete from queue").execute(road.bench.queue.store.writer()).await.unwrap();
+                road.bench.queue.sweep().await.unwrap();
+            } else {
+                sent += 1;
+            }
+            assert_eq!((hop.taken().len(), road.bench.rows().await), (sent, 0), "{to}");
+            assert_eq!((road.bench.bodies().await, road.bench.blobs()), (0, 0), "{to}");
+        }
     }
 }
 

@@ -149,7 +149,7 @@ const PING: Duration = Duration::from_secs(3);
 
 const SQLITE_PRAGMAS: &str = "pragma journal_mode = wal; pragma synchronous = full; pragma foreign_keys = on; \
      pragma busy_timeout = 10000; pragma trusted_schema = off; pragma secure_delete = on; \
-     pragma temp_store = memory; pragma journal_size_limit = 67108864; pragma wal_autocheckpoint = 8000; pragma cache_size = -6000;";
+     pragma temp_store = memory; pragma journal_size_limit = 67108864; pragma wal_autocheckpoint = 8000;";
 
 /// A commit is on the disk whatever the database's default, and nobody holds a lock, or waits for one, as long as a peer's
 /// patience lasts.

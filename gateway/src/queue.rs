@@ -1,4 +1,5 @@
-//! The queue: every mail that leaves, our own included, is rows on stable storage until each recipient's end.
+//! The queue: every mail that leaves, our own included, is rows on stable storage until each recipient's end, or, as long as
+//! its first delivery lasts, the spooled message that it is made of ([`ahead`]).
 //!
 //! A mail is one body, sealed under the spool key, and one row per recipient. Whoever has something to send first
 //! [`Queue::place`]s the body, then [`Queue::insert`]s the rows in the transaction that makes it true, then

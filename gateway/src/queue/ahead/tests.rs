@@ -83,10 +83,10 @@ impl Road {
         n
     }
 
-    /// Whether anything was ever queued: rows get numbers that nobody else has, so the test forbids them.
+    /// From now on nothing can be queued: an attempt fails, and the message stays in the spool.
     async fn forbid_rows(&self) {
         let store = &self.bench.queue.store;
-        // What is written at all needs this table.
+        // Each mail has a row in this table.
         sqlx::query("alter table outgoing rename to not_to_be_written").execute(store.writer()).await.unwrap();
     }
 }

@@ -149,10 +149,17 @@ impl Browser {
         .await;
     }
 
-    /// A saved file, once it is complete.
+    /// A saved file, once it is complete. Chromium writes under a name of its own, then makes an empty file of the right name, then
+    /// renames: what has its name is whole when nothing is left that is still being written.
     pub async fn download(&self, name: &str) -> Vec<u8> {
         let path = self.downloads.join(name);
-        until(name, PATIENCE, async || fs::read(&path).ok()).await
+        until(name, PATIENCE, async || (path.exists() && !self.is_downloading()).then(|| fs::read(&path).unwrap()))
+            .await
+    }
+
+    fn is_downloading(&self) -> bool {
+        let mut files = fs::read_dir(&self.downloads).unwrap().map(|file| file.unwrap().path());
+        files.any(|file| file.extension().is_some_and(|extension| extension == "crdownload"))
     }
 
     /// What axe-core finds wrong with the page as it stands; empty is good.

@@ -1,8 +1,13 @@
-//! Random 128-bit names: written in lower-case Crockford base32 (26 characters), safe in URLs, file names and shells.
+//! 128-bit names: written in lower-case Crockford base32 (26 characters), safe in URLs, file names and shells.
+//!
+//! What is a secret, a salt or made by somebody else is random as a whole. Ids of what the gateway stores begin with the
+//! time, as a UUIDv7 does (RFC 9562, 5.7): rows that are written together lie together in every index, so that a commit
+//! writes a page of it for many rows and not one for each. Nobody reads that time, and no order depends on it.
 
 use std::fmt;
 use std::str::FromStr;
 use std::sync::LazyLock;
+use std::time::{SystemTime, UNIX_EPOCH};
 
 use ring::rand::{SecureRandom, SystemRandom};
 use serde::{Deserialize, Serialize};
@@ -21,6 +26,17 @@ pub struct NoRandomness;
 pub fn random<const N: usize>() -> Result<[u8; N], NoRandomness> {
     let mut bytes = [0; N];
     SystemRandom::new().fill(&mut bytes).map_err(|_| NoRandomness)?;
+    Ok(bytes)
+}
+
+/// 48 bits of time in milliseconds since 1970, then 80 random ones.
+fn ordered() -> Result<[u8; 16], NoRandomness> {
+    let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+    let [_, _, time @ ..] = u64::try_from(since.as_millis()).unwrap_or_default().to_be_bytes();
+    let mut bytes = random()?;
+    for (byte, of_time) in bytes.iter_mut().zip(time) {
+        *byte = of_time;
+    }
     Ok(bytes)
 }
 
@@ -50,16 +66,16 @@ fn read(text: &str) -> Result<[u8; 16], IdError> {
 }
 
 macro_rules! id {
-    ($(#[$doc:meta])* $name:ident) => {
+    ($(#[$doc:meta])* $name:ident, $bytes:ident, $new:literal) => {
         $(#[$doc])*
         #[derive(Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
         #[serde(try_from = "String", into = "String")]
         pub struct $name([u8; 16]);
 
         impl $name {
-            /// A new random one.
+            #[doc = $new]
             pub fn random() -> Result<Self, NoRandomness> {
-                random().map(Self)
+                $bytes().map(Self)
             }
 
             /// Its 16 bytes, as the derivations of SEALING.md take them.
@@ -109,39 +125,39 @@ macro_rules! id {
 
 id!(
     /// One sealed message's parts, shared by all its letters.
-    ContentId
+    ContentId, ordered, "A new one: the time, then 80 random bits."
 );
 id!(
     /// One letter: a slip over the parts of a content. Readers who may see each other share it.
-    LetterId
+    LetterId, ordered, "A new one: the time, then 80 random bits."
 );
 id!(
     /// One letter for one reader: what stands in the link's path.
-    PickupId
+    PickupId, ordered, "A new one: the time, then 80 random bits."
 );
 id!(
     /// Letters and replies that belong together.
-    ConversationId
+    ConversationId, ordered, "A new one: the time, then 80 random bits."
 );
 id!(
     /// One reply from a browser; used once.
-    ReplyId
+    ReplyId, random, "A new one, random as a whole."
 );
 id!(
     /// One reader's account: the salt of what unlocks it.
-    AccountId
+    AccountId, random, "A new one, random as a whole."
 );
 id!(
     /// One thing that the portal asks of the gateway.
-    ErrandId
+    ErrandId, random, "A new one, random as a whole."
 );
 id!(
     /// One accepted message, and whatever comes of it in the gateway's queue.
-    QueueId
+    QueueId, ordered, "A new one: the time, then 80 random bits."
 );
 id!(
     /// A secret token in an address that the gateway made: who writes there knows it.
-    Token
+    Token, random, "A new one, random as a whole."
 );
 
 #[cfg(test)]
@@ -166,7 +182,18 @@ mod tests {
     }
 
     #[test]
-    fn random_ids_differ() {
+    fn new_ids_differ() {
         assert_ne!(LetterId::random(), LetterId::random());
+        assert_ne!(Token::random(), Token::random());
+    }
+
+    #[test]
+    fn stored_ids_begin_with_the_time_and_end_at_random() {
+        let [one, two] = [(); 2].map(|()| PickupId::random().unwrap());
+        let time = |id: &PickupId| id.bytes()[..6].iter().fold(0, |time, byte| time << 8 | u64::from(*byte));
+        let now = u64::try_from(SystemTime::now().duration_since(UNIX_EPOCH).unwrap().as_millis()).unwrap();
+        assert!(time(&one) <= time(&two) && time(&two) <= now && now - time(&one) < 60_000, "{one} {two} {now}");
+        assert_ne!(one.bytes()[6..], two.bytes()[6..]);
+        assert_ne!(Token::random().unwrap().bytes()[..6], Token::random().unwrap().bytes()[..6]);
     }
 }

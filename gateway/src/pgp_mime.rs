@@ -13,6 +13,7 @@
 
 mod armor;
 mod cms;
+mod container;
 mod fields;
 mod key_packet;
 mod openpgp;

@@ -20,6 +20,7 @@ use sequoia_openpgp::{KeyHandle, Packet};
 
 use super::PgpMimeError;
 use super::armor::Armor;
+use super::container::SeipdV1;
 use super::key_packet::key_packet;
 use crate::certificates::{Container, UsableCert};
 use crate::keyring::OwnSigner;
@@ -80,21 +81,35 @@ fn write(
     now: SystemTime,
 ) -> sequoia_openpgp::Result<()> {
     let mut armor = Armor::new(out);
-    let mut message = Message::new(&mut armor);
     let keys = targets.iter().flat_map(|target| &target.keys);
-    let mut message = match profile {
+    match profile {
         Profile::SeipdV1(cipher) => {
             let session_key = SessionKey::new(cipher.key_size()?)?;
             for key in keys {
-                Packet::from(key_packet(key, cipher, &session_key)?).serialize(&mut message)?;
+                Packet::from(key_packet(key, cipher, &session_key)?).serialize(&mut armor)?;
             }
-            Encryptor::with_session_key(message, cipher, session_key)?.build()?
+            let mut container = SeipdV1::new(&mut armor, cipher, &session_key)?;
+            write_content(Message::new(&mut container), pieces, targets, signer, now)?;
+            container.finish()?;
         }
         Profile::SeipdV2(cipher, mode) => {
             let recipients = keys.map(|key| recipient(key));
-            Encryptor::for_recipients(message, recipients).symmetric_algo(cipher).aead_algo(mode).build()?
+            let message = Encryptor::for_recipients(Message::new(&mut armor), recipients);
+            let message = message.symmetric_algo(cipher).aead_algo(mode).build()?;
+            write_content(message, pieces, targets, signer, now)?;
         }
-    };
+    }
+    Ok(armor.finish()?)
+}
+
+/// The pieces as one document, signed where there is a signer.
+fn write_content<'a>(
+    mut message: Message<'a>,
+    pieces: &[&[u8]],
+    targets: &[&Target<'_>],
+    signer: Option<OwnSigner>,
+    now: SystemTime,
+) -> sequoia_openpgp::Result<()> {
     if let Some(signer) = signer {
         let made = now.max(signer.public().creation_time());
         let mut signature = Signer::new(message, signer)?.hash_algo(HashAlgorithm::SHA256)?.creation_time(made);
@@ -108,8 +123,7 @@ fn write(
     for piece in pieces {
         io::Write::write_all(&mut literal, piece)?;
     }
-    literal.finalize()?;
-    Ok(armor.finish()?)
+    literal.finalize()
 }
 
 impl Target<'_> {

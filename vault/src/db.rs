@@ -88,7 +88,7 @@ impl From<serde_json::Error> for StoreError {
 }
 
 /// Which database answers.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Engine {
     Sqlite,
     Postgres,

@@ -14,7 +14,7 @@ use std::sync::{Arc, LazyLock, Mutex, MutexGuard, PoisonError};
 use sqlx::{Any, AssertSqlSafe, Transaction};
 use tokio::sync::oneshot;
 
-use super::{Db, StoreError, within_reason};
+use super::{Db, Engine, StoreError, within_reason};
 
 /// Writers in one transaction at most: the first of them waits for all.
 const MOST: usize = 256;
@@ -132,54 +132,56 @@ impl Statement {
     }
 
     /// For so many rows.
-    fn sql(&self, rows: usize) -> String {
-        let mut next = 0;
-        let mut numbered = |shape: &str| {
-            let mut out = String::with_capacity(shape.len() * 2);
-            for piece in shape.split_inclusive('?') {
-                match piece.strip_suffix('?') {
-                    Some(before) => {
-                        next += 1;
-                        out.push_str(before);
-                        out.push_str(&format!("${next}"));
-                    }
-                    None => out.push_str(piece),
-                }
-            }
-            out
-        };
+    fn sql(&self, engine: Engine, rows: usize) -> String {
         let list = |one: &str| vec![one; rows].join(", ");
-        match self.kind {
+        let text = match self.kind {
             Kind::Insert { into, row } | Kind::Append { into, row } => {
-                format!("insert into {into} values {}", numbered(&list(row)))
+                format!("insert into {into} values {}", list(row))
             }
             Kind::InsertNew { into, row, unique } => {
-                format!("insert into {into} values {} on conflict ({unique}) do nothing", numbered(&list(row)))
+                format!("insert into {into} values {} on conflict ({unique}) do nothing", list(row))
             }
             Kind::UpdateIf { table, set, key, condition } => {
-                format!("update {table} set {set} where {key} in ({}) and {condition}", numbered(&list("?")))
+                format!("update {table} set {set} where {key} in ({}) and {condition}", list("?"))
             }
             Kind::Delete { from, key, guard } => {
-                let (keys, pairs) = (numbered(&list("?")), numbered(&list("?")));
+                let (keys, pairs) = (list("?"), list("?"));
                 format!("delete from {from} where {key} in ({keys}) and {key} || ' ' || {guard} in ({pairs})")
             }
-            Kind::DeleteKeys { from, key } => format!("delete from {from} where {key} in ({})", numbered(&list("?"))),
+            Kind::DeleteKeys { from, key } => format!("delete from {from} where {key} in ({})", list("?")),
             Kind::DeleteIf { from, key, condition } => {
-                format!("delete from {from} where {key} in ({}) and {condition}", numbered(&list("?")))
+                format!("delete from {from} where {key} in ({}) and {condition}", list("?"))
             }
-            Kind::WhereAny { what, one } => format!("{what} where {}", numbered(&vec![one; rows].join(" or "))),
+            Kind::WhereAny { what, one } => format!("{what} where {}", vec![one; rows].join(" or ")),
+        };
+        match engine {
+            // For a numbered one the driver looks through the names of all that come before it.
+            Engine::Sqlite => text,
+            Engine::Postgres => numbered(&text),
         }
     }
 
     /// The same text each time, so that the driver finds what it prepared.
-    fn prepared(&'static self, rows: usize) -> Arc<str> {
+    fn prepared(&'static self, engine: Engine, rows: usize) -> Arc<str> {
         /// By the statement's address and the number of rows.
-        type Texts = HashMap<(usize, usize), Arc<str>>;
+        type Texts = HashMap<(usize, Engine, usize), Arc<str>>;
         static TEXTS: LazyLock<Mutex<Texts>> = LazyLock::new(Mutex::default);
         let mut texts = TEXTS.lock().unwrap_or_else(PoisonError::into_inner);
-        let key = (std::ptr::from_ref(self).addr(), rows);
-        Arc::clone(texts.entry(key).or_insert_with(|| self.sql(rows).into()))
+        let key = (std::ptr::from_ref(self).addr(), engine, rows);
+        Arc::clone(texts.entry(key).or_insert_with(|| self.sql(engine, rows).into()))
     }
+}
+
+/// With `$1`, `$2`.. where there are question marks.
+fn numbered(text: &str) -> String {
+    let mut out = String::with_capacity(text.len() * 2);
+    for (n, piece) in text.split('?').enumerate() {
+        if n > 0 {
+            out.push_str(&format!("${n}"));
+        }
+        out.push_str(piece);
+    }
+    out
 }
 
 impl Rows {
@@ -264,7 +266,8 @@ async fn execute(
     size: usize,
     transaction: &mut Transaction<'static, Any>,
 ) -> Result<(), StoreError> {
-    let mut query = sqlx::query(AssertSqlSafe(statement.prepared(size)));
+    let engine = if transaction.backend_name() == "SQLite" { Engine::Sqlite } else { Engine::Postgres };
+    let mut query = sqlx::query(AssertSqlSafe(statement.prepared(engine, size)));
     let is_guarded = matches!(statement.kind, Kind::Delete { .. });
     let last = rows.last().into_iter().cycle().take(size.saturating_sub(rows.len()));
     let filled = rows.iter().chain(last);

@@ -60,13 +60,15 @@ async fn at_once(db: &Db, all: Vec<Rows>) -> Vec<bool> {
 
 #[test]
 fn the_text_of_statements() {
-    assert_eq!(INSERT.sql(1), "insert into parts (n, guard, bytes) values ($1, $2, $3)");
-    assert_eq!(INSERT.sql(2), "insert into parts (n, guard, bytes) values ($1, $2, $3), ($4, $5, $6)");
-    assert_eq!(DELETE.sql(2), "delete from parts where n in ($1, $2) and n || ' ' || guard in ($3, $4)");
-    assert_eq!(SWEEP.sql(2), "delete from parts where n in ($1, $2) and guard = 'free'");
+    let numbered = |statement: &Statement, rows| statement.sql(Engine::Postgres, rows);
+    assert_eq!(numbered(&INSERT, 1), "insert into parts (n, guard, bytes) values ($1, $2, $3)");
+    assert_eq!(numbered(&INSERT, 2), "insert into parts (n, guard, bytes) values ($1, $2, $3), ($4, $5, $6)");
+    assert_eq!(INSERT.sql(Engine::Sqlite, 2), "insert into parts (n, guard, bytes) values (?, ?, ?), (?, ?, ?)");
+    assert_eq!(numbered(&DELETE, 2), "delete from parts where n in ($1, $2) and n || ' ' || guard in ($3, $4)");
+    assert_eq!(numbered(&SWEEP, 2), "delete from parts where n in ($1, $2) and guard = 'free'");
     let kept = "insert into parts (n, guard, bytes) values ($1, $2, $3), ($4, $5, $6) on conflict (n) do nothing";
-    assert_eq!(KEEP.sql(2), kept);
-    assert_eq!(FREE.sql(2), "update parts set guard = 'free' where n in ($1, $2) and n > 1");
+    assert_eq!(numbered(&KEEP, 2), kept);
+    assert_eq!(numbered(&FREE, 2), "update parts set guard = 'free' where n in ($1, $2) and n > 1");
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]

@@ -270,14 +270,20 @@ impl Configuration {
         if !both_or_none {
             return Err(wrong("store.vault-url and store.gateway-url go together".to_owned()));
         }
-        if !self.store.portal_url.is_empty() && !is_postgres(&self.store.portal_url) {
-            return Err(wrong("store.portal-url must begin with postgres://".to_owned()));
+        let urls = [
+            ("vault-url", &self.store.vault_url),
+            ("gateway-url", &self.store.gateway_url),
+            ("portal-url", &self.store.portal_url),
+        ];
+        for (name, url) in urls {
+            if !url.is_empty() && !is_postgres(url) {
+                return Err(wrong(format!(
+                    "store.{name} must begin with postgres://: SQLite needs none, its files lie below store.directory"
+                )));
+            }
         }
         if self.portal_role()?.is_some() && !is_postgres(&self.store.vault_url) {
             return Err(wrong("store.portal-role needs store.vault-url on PostgreSQL".to_owned()));
-        }
-        if !self.store.portal_url.is_empty() && !self.is_portals_alone() && !is_postgres(&self.store.vault_url) {
-            return Err(wrong("store.portal-url leads to PostgreSQL and store.vault-url does not".to_owned()));
         }
         dkim::check(self).map_err(wrong)?;
         relay::check(self).map_err(wrong)

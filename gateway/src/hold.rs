@@ -371,7 +371,7 @@ impl Gateway {
         })
     }
 
-    /// A Message-ID (without angle brackets) for a mail of our own; it tells nothing.
+    /// A Message-ID (without angle brackets) for a mail of our own; it tells no more than the mail's Date.
     pub(crate) fn new_message_id(&self) -> Result<String, StoreError> {
         Ok(format!("{}@{}", QueueId::random()?, self.settings.hostname))
     }

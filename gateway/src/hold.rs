@@ -128,7 +128,7 @@ impl Gateway {
             return Ok(Held::default());
         }
         let real = self.real_addresses(&parsed.facts).await?;
-        let circles = circles(readers, &shown(parsed, &real))?;
+        let circles = circles(parsed.received.queue_id, readers, &shown(parsed, &real))?;
         let now = self.clock.now();
         let expires_at = now.saturating_add(i64::try_from(self.settings.letter_lifetime.as_secs()).unwrap_or(i64::MAX));
         // Each claim counts one up. Whose claim was lost may come here late, when another worker's letters are on their way to
@@ -271,7 +271,7 @@ impl Gateway {
                 slip_hashes.insert(circle.letter_id, sha256(&slip));
                 let mut new_pickups = Vec::new();
                 for reader in &circle.readers {
-                    let pickup_id = PickupId::random()?;
+                    let pickup_id = PickupId::of_message(received.queue_id)?;
                     let (way, opens) = match &reader.pinned {
                         Some(Pinned { account, certificate, .. }) => {
                             let key_packet = sealed.account_key(certificate, circle.letter_id, &reader.identity)?;
@@ -371,9 +371,9 @@ impl Gateway {
         })
     }
 
-    /// A Message-ID (without angle brackets) for a mail of our own; it tells no more than the mail's Date.
+    /// A Message-ID (without angle brackets) for a mail of our own; it tells nothing.
     pub(crate) fn new_message_id(&self) -> Result<String, StoreError> {
-        Ok(format!("{}@{}", QueueId::random()?, self.settings.hostname))
+        Ok(format!("{}@{}", Token::random()?, self.settings.hostname))
     }
 }
 
@@ -408,28 +408,28 @@ pub(crate) fn shown(parsed: &ParsedMessage, real: &HashMap<String, EmailAddress>
 }
 
 /// Readers who see each other share a letter, as far as they share a conversation; the others are alone.
-fn circles(readers: Vec<Reader>, shown: &[Identity]) -> Result<Vec<Circle>, StoreError> {
+fn circles(message: QueueId, readers: Vec<Reader>, shown: &[Identity]) -> Result<Vec<Circle>, StoreError> {
     let mut together: BTreeMap<Option<ConversationId>, Vec<Reader>> = BTreeMap::new();
     let mut circles = Vec::new();
     for reader in readers {
         if shown.contains(&reader.identity) {
             together.entry(reader.conversation).or_default().push(reader);
         } else {
-            circles.push(circle(reader.conversation, vec![reader])?);
+            circles.push(circle(message, reader.conversation, vec![reader])?);
         }
     }
     for (conversation, readers) in together {
-        circles.push(circle(conversation, readers)?);
+        circles.push(circle(message, conversation, readers)?);
     }
     Ok(circles)
 }
 
-fn circle(conversation: Option<ConversationId>, readers: Vec<Reader>) -> Result<Circle, StoreError> {
+fn circle(message: QueueId, conversation: Option<ConversationId>, readers: Vec<Reader>) -> Result<Circle, StoreError> {
     let (conversation_id, follow_up) = match conversation {
         Some(id) => (id, FollowUp::Again),
         None => (ConversationId::random()?, FollowUp::First),
     };
-    Ok(Circle { letter_id: LetterId::random()?, conversation_id, follow_up, readers })
+    Ok(Circle { letter_id: LetterId::of_message(message)?, conversation_id, follow_up, readers })
 }
 
 /// The envelope's sender, by the name that the From header gives to the same address.

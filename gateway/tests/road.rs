@@ -126,6 +126,7 @@ scenarios! {
         reply_addresses_do_not_leave;
     circles:
         readers_who_see_each_other_share_a_letter_and_others_do_not,
+        what_a_reader_sees_has_one_time_whoever_else_reads,
         each_recipient_goes_its_own_way,
         one_refused_recipient_refuses_the_message;
     encrypted:

@@ -1,8 +1,11 @@
 //! 128-bit names: written in lower-case Crockford base32 (26 characters), safe in URLs, file names and shells.
 //!
-//! What is a secret, a salt or made by somebody else is random as a whole. Ids of what the gateway stores begin with the
-//! time, as a UUIDv7 does (RFC 9562, 5.7): rows that are written together lie together in every index, so that a commit
-//! writes a page of it for many rows and not one for each. Nobody reads that time, and no order depends on it.
+//! Most are random as a whole. Those of messages, contents, letters and pickups begin with the time at which the message came, as a
+//! UUIDv7 does (RFC 9562, 5.7): rows that are written together lie together in their indexes, so that a commit writes a page
+//! for many rows and not one for each. Nobody reads that time, and no order depends on it.
+//!
+//! Security: all ids of one message have its time, so that nobody learns by comparing them how long something took that was
+//! done in between, for readers who don't see each other. The rest, 80 random bits, can't be guessed.
 
 use std::fmt;
 use std::str::FromStr;
@@ -29,12 +32,15 @@ pub fn random<const N: usize>() -> Result<[u8; N], NoRandomness> {
     Ok(bytes)
 }
 
-/// 48 bits of time in milliseconds since 1970, then 80 random ones.
-fn ordered() -> Result<[u8; 16], NoRandomness> {
+/// Octets of time at the beginning of an id that has it: milliseconds since 1970.
+const TIME: usize = 6;
+
+/// The time, then random bytes.
+fn timed() -> Result<[u8; 16], NoRandomness> {
     let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
-    let [_, _, time @ ..] = u64::try_from(since.as_millis()).unwrap_or_default().to_be_bytes();
+    let time = u64::try_from(since.as_millis()).unwrap_or_default().to_be_bytes();
     let mut bytes = random()?;
-    for (byte, of_time) in bytes.iter_mut().zip(time) {
+    for (byte, of_time) in bytes.iter_mut().zip(time.into_iter().skip(8 - TIME)) {
         *byte = of_time;
     }
     Ok(bytes)
@@ -66,6 +72,9 @@ fn read(text: &str) -> Result<[u8; 16], IdError> {
 }
 
 macro_rules! id {
+    ($(#[$doc:meta])* $name:ident) => {
+        id!($(#[$doc])* $name, random, "A new one, random as a whole.");
+    };
     ($(#[$doc:meta])* $name:ident, $bytes:ident, $new:literal) => {
         $(#[$doc])*
         #[derive(Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
@@ -125,40 +134,65 @@ macro_rules! id {
 
 id!(
     /// One sealed message's parts, shared by all its letters.
-    ContentId, ordered, "A new one: the time, then 80 random bits."
+    ContentId
 );
 id!(
     /// One letter: a slip over the parts of a content. Readers who may see each other share it.
-    LetterId, ordered, "A new one: the time, then 80 random bits."
+    LetterId
 );
 id!(
     /// One letter for one reader: what stands in the link's path.
-    PickupId, ordered, "A new one: the time, then 80 random bits."
+    PickupId
 );
 id!(
     /// Letters and replies that belong together.
-    ConversationId, ordered, "A new one: the time, then 80 random bits."
+    ConversationId
 );
 id!(
     /// One reply from a browser; used once.
-    ReplyId, random, "A new one, random as a whole."
+    ReplyId
 );
 id!(
     /// One reader's account: the salt of what unlocks it.
-    AccountId, random, "A new one, random as a whole."
+    AccountId
 );
 id!(
     /// One thing that the portal asks of the gateway.
-    ErrandId, random, "A new one, random as a whole."
+    ErrandId
 );
 id!(
     /// One accepted message, and whatever comes of it in the gateway's queue.
-    QueueId, ordered, "A new one: the time, then 80 random bits."
+    QueueId, timed, "A new one: the time, then 80 random bits."
 );
 id!(
     /// A secret token in an address that the gateway made: who writes there knows it.
-    Token, random, "A new one, random as a whole."
+    Token
 );
+
+impl QueueId {
+    /// New bytes with the same time.
+    fn beside(&self) -> Result<[u8; 16], NoRandomness> {
+        let mut bytes = random()?;
+        for (byte, of_time) in bytes.iter_mut().zip(self.0).take(TIME) {
+            *byte = of_time;
+        }
+        Ok(bytes)
+    }
+}
+
+impl LetterId {
+    /// A new one for a letter of this message.
+    pub fn of_message(message: QueueId) -> Result<Self, NoRandomness> {
+        message.beside().map(Self)
+    }
+}
+
+impl PickupId {
+    /// A new one for a reader of this message.
+    pub fn of_message(message: QueueId) -> Result<Self, NoRandomness> {
+        message.beside().map(Self)
+    }
+}
 
 #[cfg(test)]
 mod tests {
@@ -188,12 +222,17 @@ mod tests {
     }
 
     #[test]
-    fn stored_ids_begin_with_the_time_and_end_at_random() {
-        let [one, two] = [(); 2].map(|()| PickupId::random().unwrap());
-        let time = |id: &PickupId| id.bytes()[..6].iter().fold(0, |time, byte| time << 8 | u64::from(*byte));
+    fn ids_of_a_message_have_its_time_and_differ_otherwise() {
+        let [one, two] = [(); 2].map(|()| QueueId::random().unwrap());
+        let time = |id: &[u8; 16]| id[..TIME].iter().fold(0, |time, byte| time << 8 | u64::from(*byte));
         let now = u64::try_from(SystemTime::now().duration_since(UNIX_EPOCH).unwrap().as_millis()).unwrap();
-        assert!(time(&one) <= time(&two) && time(&two) <= now && now - time(&one) < 60_000, "{one} {two} {now}");
-        assert_ne!(one.bytes()[6..], two.bytes()[6..]);
-        assert_ne!(Token::random().unwrap().bytes()[..6], Token::random().unwrap().bytes()[..6]);
+        assert!(time(one.bytes()) <= time(two.bytes()) && time(two.bytes()) <= now, "{one} {two} {now}");
+        assert!(now - time(one.bytes()) < 60_000, "{one} {now}");
+        std::thread::sleep(std::time::Duration::from_millis(2));
+        let (letter, pickup) = (LetterId::of_message(one).unwrap(), PickupId::of_message(one).unwrap());
+        assert_eq!(letter.bytes()[..TIME], one.bytes()[..TIME]);
+        assert_eq!(pickup.bytes()[..TIME], one.bytes()[..TIME]);
+        assert!(letter.bytes()[TIME..] != pickup.bytes()[TIME..] && letter.bytes()[TIME..] != one.bytes()[TIME..]);
+        assert_ne!(Token::random().unwrap().bytes()[..TIME], Token::random().unwrap().bytes()[..TIME]);
     }
 }

@@ -1,8 +1,8 @@
 //! The container of version 1: encrypted as it comes, with a digest at its end that shows a change.
 //!
-//! Written here because the digest must be SHA-1, and the library's looks for collisions in all it digests, which protects
-//! whoever believes a signature. Here nobody but us chooses what is digested, it is encrypted, and it took a quarter of the
-//! time of encrypting a mail. Cipher and digest are OpenSSL's.
+//! Written here because the digest must be SHA-1, and the library's looks for collisions in all that it digests. That protects
+//! whoever believes a signature. Here secret random octets are digested first, so that nobody can have prepared a collision, and the
+//! digest is encrypted; looking took a quarter of the time of encrypting a mail. Cipher and digest are OpenSSL's.
 //!
 //! Standards: RFC 9580 5.13.1 (packet), 4.2.1 (lengths), FIPS 197, SP 800-38A (CFB).
 
@@ -46,6 +46,10 @@ pub(super) struct SeipdV1<W> {
 
 impl<W: io::Write> SeipdV1<W> {
     pub(super) fn new(out: W, cipher: SymmetricAlgorithm, session_key: &SessionKey) -> sequoia_openpgp::Result<Self> {
+        // Behind it nobody looks at the length any more.
+        if session_key.len() != cipher.key_size()? {
+            return Err(Error::InvalidArgument(format!("a session key of {} octets", session_key.len())).into());
+        }
         let size = match cipher {
             SymmetricAlgorithm::AES128 => AesSize::Aes128,
             SymmetricAlgorithm::AES192 => AesSize::Aes192,
@@ -198,6 +202,14 @@ mod tests {
             let cipher = ciphers[n % 3];
             let (message, key) = sealed(content, [1_000, 70_000][n % 2], cipher);
             assert!(opened(&message, cipher, &key).unwrap() == content, "{length}");
+        }
+    }
+
+    #[test]
+    fn a_key_of_another_length_is_refused() {
+        for length in [0, 16, 31, 33] {
+            let key = SessionKey::new(length).unwrap();
+            assert!(SeipdV1::new(Vec::new(), SymmetricAlgorithm::AES256, &key).is_err(), "{length}");
         }
     }
 

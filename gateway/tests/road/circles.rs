@@ -1,6 +1,9 @@
 //! Who sees whom, and which way each recipient of one message goes.
 
+use std::time::Duration;
+
 use sealpost_gateway::queue::{Kind, Route};
+use sealpost_vault::id::{ConversationId, QueueId, Token};
 
 use crate::bench::{Road, SENDER, marked};
 use crate::reader::Reader;
@@ -50,6 +53,30 @@ pub async fn readers_who_see_each_other_share_a_letter_and_others_do_not(road: R
     );
     for reader in [ben, dora, emil] {
         assert!(reader.parts(&road).await == parts);
+    }
+}
+
+/// How long sealing for hidden readers took would tell of them.
+pub async fn what_a_reader_sees_has_one_time_whoever_else_reads(road: Road) {
+    let hidden: Vec<String> = (0..20).map(|n| format!("hidden{n}@home.example")).collect();
+    let to: Vec<&str> = std::iter::once("anna@home.example").chain(hidden.iter().map(String::as_str)).collect();
+    let message = road.submit(SENDER, &to, &marked("anna@home.example")).await.unwrap();
+    let time = |id: &[u8; 16]| id[..6].to_vec();
+    tokio::time::sleep(Duration::from_millis(5)).await;
+    road.carry().await;
+    let mails = road.deliver().await;
+    assert_eq!(mails.len(), 21);
+    let now = time(QueueId::random().unwrap().bytes());
+    for mail in mails {
+        let reader = Reader::of(&road, &mail).await;
+        assert_eq!(time(reader.pickup.bytes()), time(message.bytes()));
+        assert_eq!(time(reader.letter.bytes()), time(message.bytes()));
+        // No time at all: the first four octets of one change every 65 seconds.
+        let conversation: ConversationId = reader.slip()["conversation"].as_str().unwrap().parse().unwrap();
+        let mail_id: Token =
+            mail.header("Message-ID").trim_matches(['<', '>']).split('@').next().unwrap().parse().unwrap();
+        assert_ne!(conversation.bytes()[..4], now[..4]);
+        assert_ne!(mail_id.bytes()[..4], now[..4]);
     }
 }
 
